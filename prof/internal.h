@@ -1,0 +1,152 @@
+/* What the floors of prof/ know of one another, lowest first. Nothing here is visible outside libprof.
+ * A sample's way: source (cpu.c, heap.c, lock.c) -> stack.c -> bucket.c; asked for: profile.c takes a list of
+ * samples from the source, symbolize.c resolves it, wire.c writes it. Nothing walks back up. */
+#ifndef PROF_INTERNAL_H
+#define PROF_INTERNAL_H
+
+#include "prof/pprof.h"
+
+#include <stdatomic.h>
+#include <sys/types.h>
+#include <time.h>
+
+/* ---- floor 1: stack.c, clock ------------------------------------------------------------------- */
+
+enum { PROF_MAX_FRAMES = 128 };
+
+/* Every PC that is stored lies within its instruction: a return address is stored minus one, an
+ * interrupted PC as it is. So a PC can be looked up as it is, everywhere. */
+
+/* The caller's stack, leaf first, without the `skip` innermost frames (0: starts at the function that
+ * calls prof_stack). At most max frames. Takes no lock and allocates nothing. */
+int prof_stack(uintptr_t *pcs, int max, int skip);
+/* The stack that a signal interrupted; ucontext is the handler's third argument. Async-signal-safe.
+ * 0: it was not safe to walk. */
+int prof_stack_signal(uintptr_t *pcs, int max, const void *ucontext);
+
+static inline int64_t prof_now_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+/* ---- floor 1: memory of our own ------------------------------------------------------------------ */
+
+/* Memory that is never given back, from mmap: for records that live as long as the process. Zeroed, aligned
+ * to 16. NULL: none. Lock-free, async-signal-safe, keeps errno. */
+void *prof_arena_alloc(size_t bytes);
+
+/* ---- floor 1: symbolize.c ------------------------------------------------------------------------ */
+
+struct prof_mapping {
+    uintptr_t start, end;
+    uint64_t offset;
+    const char *file;     /* "" for anonymous memory */
+    const char *build_id; /* hex, "" when there is none */
+    bool has_functions, has_filenames, has_line_numbers, has_inline_frames;
+};
+
+struct prof_line {          /* one function at one PC; inline frames give several */
+    const char *function;   /* as shown; "" when unknown */
+    const char *system_name;
+    const char *file;
+    int64_t line, start_line;
+};
+
+struct prof_location {
+    uintptr_t pc;
+    int mapping;            /* index into mappings, -1 for none */
+    int nlines;             /* innermost inline frame first; 0 when nothing is known */
+    const struct prof_line *lines;
+};
+
+struct prof_symbols {       /* sorted by pc */
+    struct prof_mapping *mappings;
+    size_t nmappings;
+    struct prof_location *locations;
+    size_t nlocations;
+    void *memory;           /* what all of the above lives in */
+};
+
+/* Resolves n PCs (any order, repeats allowed) at once. -ENOMEM only: what cannot be resolved has no lines. */
+int prof_symbolize(const uintptr_t *pcs, size_t n, struct prof_symbols *out);
+const struct prof_location *prof_symbols_find(const struct prof_symbols *s, uintptr_t pc);
+void prof_symbols_free(struct prof_symbols *s);
+
+/* ---- floor 2: label.c ----------------------------------------------------------------------------- */
+
+struct prof_label {
+    const char *key, *value;
+};
+
+/* A set of labels, interned: equal sets are one pointer, which lives for ever. NULL is the empty set. */
+struct prof_labels {
+    uint32_t hash;
+    uint32_t n;
+    struct prof_label labels[]; /* in the order of the keys */
+};
+
+/* ---- floor 2: bucket.c ----------------------------------------------------------------------------- */
+
+enum { PROF_MAX_VALUES = 4 };
+
+/* What one (stack, labels, tag) adds up to. tag distinguishes equal stacks (heap: the object size). */
+struct prof_bucket {
+    _Atomic int64_t values[PROF_MAX_VALUES];
+    const struct prof_labels *labels;
+    int64_t tag;
+    uint32_t hash;
+    uint32_t npcs;
+    uintptr_t pcs[];
+};
+
+struct prof_bucket_table; /* lock-free, grows, never shrinks; in zeroed static memory it is empty and ready */
+
+/* Finds or makes the bucket. NULL: no memory. Async-signal-safe, keeps errno. */
+struct prof_bucket *prof_bucket_get(struct prof_bucket_table *t, const uintptr_t *pcs, int npcs,
+                                    const struct prof_labels *labels, int64_t tag);
+/* Calls fn for every bucket. Others may be added meanwhile. fn must not be NULL. */
+void prof_bucket_each(struct prof_bucket_table *t, void (*fn)(struct prof_bucket *b, void *arg), void *arg);
+
+/* ---- floor 4: profile.c ----------------------------------------------------------------------------- */
+
+struct prof_value_type {
+    const char *type, *unit;
+};
+
+struct prof_sample { /* one line of a snapshot */
+    const uintptr_t *pcs;
+    uint32_t npcs;
+    const struct prof_labels *labels;
+    int64_t bytes; /* the numeric label "bytes"; 0: none */
+    int64_t values[PROF_MAX_VALUES];
+};
+
+enum prof_text { PROF_TEXT_HEAP, PROF_TEXT_COUNT, PROF_TEXT_CONTENTION };
+
+/* What a source hands over: a description, constant, and the samples. */
+struct prof_description {
+    const char *name;
+    int nvalues;
+    struct prof_value_type values[PROF_MAX_VALUES];
+    struct prof_value_type period_type;
+    const char *default_sample_type; /* NULL: none */
+    enum prof_text text;             /* the shape of its debug=1 text */
+};
+
+struct prof_snapshot {
+    const struct prof_description *about;
+    int64_t period;
+    int64_t time_ns;     /* CLOCK_REALTIME */
+    int64_t taken_ns;    /* CLOCK_MONOTONIC: what durations are made of */
+    int64_t duration_ns; /* 0: not a window */
+    struct prof_sample *samples; /* pcs point to memory that outlives the snapshot, or into `memory` */
+    size_t nsamples, capacity;
+    void *memory;
+};
+
+/* Appends; -ENOMEM. */
+int prof_snapshot_add(struct prof_snapshot *s, const struct prof_sample *sample);
+
+#endif

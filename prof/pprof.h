@@ -1,0 +1,125 @@
+/* Profiles of a running C program, as Go's runtime/pprof gives them to Go programs.
+ *
+ * Linking libprof (or preloading libprof.so) is all that recording takes: allocation sampling, thread
+ * registration and lock hooks are in place from start-up. The functions here start and stop CPU profiles,
+ * write profiles and set rates. Every profile is written as gzip'd profile.proto
+ * (https://github.com/google/pprof/blob/main/proto/profile.proto), functions, files and lines resolved.
+ *
+ * Unless a comment says otherwise, functions are thread-safe, are not async-signal-safe, keep nothing
+ * that they are given, never print, never exit, and return 0 (or a count) or a negative errno. */
+#ifndef PROF_PPROF_H
+#define PROF_PPROF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PROF_API __attribute__((visibility("default")))
+
+/* ---- CPU ------------------------------------------------------------------------------------- */
+
+enum { PROF_CPU_HZ_DEFAULT = 100, PROF_CPU_HZ_MAX = 10000 };
+
+/* Starts sampling the CPU time of every thread, hz times per second of CPU time (0: the default).
+ * One CPU profile runs at a time.
+ * -EBUSY: one runs already. -EINVAL: hz is not 0 to PROF_CPU_HZ_MAX. -EAGAIN, -ENOMEM: no timer, no memory. */
+PROF_API int prof_cpu_start(int hz);
+
+/* Stops sampling and writes the profile to fd, which stays open. With fd -1 the samples are discarded.
+ * -EINVAL: none runs. Else what write(2) said; the profile is stopped all the same. */
+PROF_API int prof_cpu_stop(int fd);
+
+/* ---- named profiles --------------------------------------------------------------------------- */
+
+/* The names: "heap", "allocs", "goroutine" ("thread" is the same), "threadcreate", "block", "mutex", and
+ * those made with prof_custom_new. */
+
+/* Writes the named profile to fd. debug 0: profile.proto; 1: text, as Go's; 2 ("goroutine"): text by thread.
+ * -ENOENT: no such profile. -EINVAL: debug. */
+PROF_API int prof_write(const char *name, int fd, int debug);
+
+/* The number of distinct entries in the named profile, or -ENOENT. Cheap: nothing is symbolized. */
+PROF_API int64_t prof_count(const char *name);
+
+/* A named profile at one moment: what a delta is made of. */
+struct prof_snapshot;
+
+/* Takes the named profile. *out is the caller's, to be given to prof_snapshot_free. -ENOENT, -ENOMEM. */
+PROF_API int prof_snapshot_take(const char *name, struct prof_snapshot **out);
+/* later -= earlier, entry by entry; entries with nothing left are dropped. Sets the duration. Both of one name. */
+PROF_API int prof_snapshot_subtract(struct prof_snapshot *later, const struct prof_snapshot *earlier);
+/* As prof_write. */
+PROF_API int prof_snapshot_write(const struct prof_snapshot *s, int fd, int debug);
+PROF_API void prof_snapshot_free(struct prof_snapshot *s);
+
+/* ---- rates ------------------------------------------------------------------------------------ */
+
+enum { PROF_HEAP_RATE_DEFAULT = 512 * 1024 };
+
+/* The mean number of bytes allocated between two heap samples; 1 records every allocation, 0 none.
+ * Set it as early as possible: samples are scaled by the rate they were taken at. Returns the old rate;
+ * a negative rate only asks. PROF_HEAP_RATE in the environment sets it before main. */
+PROF_API int64_t prof_set_heap_rate(int64_t bytes);
+
+/* Block profile: one sample per rate_ns spent waiting (1: every wait; 0: off, the default). Returns the old
+ * rate; negative only asks. As runtime.SetBlockProfileRate. */
+PROF_API int64_t prof_set_block_rate_ns(int64_t rate_ns);
+
+/* Mutex profile: one in `fraction` contentions is recorded (1: all; 0: off, the default). Returns the old
+ * fraction; negative only asks. As runtime.SetMutexProfileFraction. */
+PROF_API int64_t prof_set_mutex_fraction(int64_t fraction);
+
+/* ---- exact allocation counts ------------------------------------------------------------------- */
+
+struct prof_alloc_counts {
+    uint64_t mallocs;     /* successful allocations, all threads, since start */
+    uint64_t frees;       /* frees of a non-NULL pointer */
+    uint64_t alloc_bytes; /* bytes asked for by those allocations */
+};
+
+/* Exact, not sampled, and cheap enough to call around every benchmark run. realloc that moves or resizes counts as
+ * one allocation of the new size and one free. libprof's own allocations are not counted. */
+PROF_API void prof_alloc_counts(struct prof_alloc_counts *out);
+
+/* ---- labels ------------------------------------------------------------------------------------ */
+
+/* Labels are key=value pairs on the calling thread's samples. A thread starts with those of the thread that
+ * created it. Strings are copied. -ENOMEM: no room; the labels stay as they were. Async-signal-safe: no. */
+PROF_API int prof_label_push(const char *key, const char *value);
+/* Takes back the calling thread's latest push that is still in force. -EINVAL: there is none. */
+PROF_API int prof_label_pop(void);
+
+/* Scoped: prof_label_scope("endpoint", "/work/cpu"); holds until the enclosing block ends. */
+static inline void prof_label_scope_end(const int *pushed)
+{
+    if (*pushed == 0)
+        prof_label_pop();
+}
+#define PROF_CONCAT_(a, b) a##b
+#define PROF_CONCAT(a, b)  PROF_CONCAT_(a, b)
+#define prof_label_scope(key, value)                                                                                   \
+    __attribute__((cleanup(prof_label_scope_end), unused)) const int PROF_CONCAT(prof_scope_, __LINE__) =              \
+        prof_label_push((key), (value))
+
+/* ---- what could not be recorded ------------------------------------------------------------------ */
+
+struct prof_drops {
+    uint64_t cpu_samples;  /* CPU ticks: no memory for the stack, or the unwinder was not safe to enter */
+    uint64_t cpu_timers;   /* threads that got no timer */
+    uint64_t heap_samples; /* sampled allocations without room in the table */
+    uint64_t lock_samples; /* block and mutex events */
+    uint64_t labels;       /* label sets refused */
+    uint64_t threads;      /* threads whose stack did not arrive in time */
+};
+
+/* Since start. Also in every profile's comments when not zero. */
+PROF_API void prof_drops(struct prof_drops *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
