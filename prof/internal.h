@@ -149,4 +149,24 @@ struct prof_snapshot {
 /* Appends; -ENOMEM. */
 int prof_snapshot_add(struct prof_snapshot *s, const struct prof_sample *sample);
 
+/* Where a named profile comes from: constant, and it outlives the process' last profile. profile.c knows those
+ * that are built in by name; others (custom profiles) are registered. */
+struct prof_source {
+    const struct prof_description *about;
+    /* Adds the samples and sets the period; about and the times are set already. 0 or a negative errno. */
+    int (*fill)(const struct prof_source *self, struct prof_snapshot *s);
+    /* The number of distinct entries, cheaply. */
+    int64_t (*count)(const struct prof_source *self);
+    int (*write_detail)(int fd); /* debug=2; NULL: there is none (-EINVAL) */
+};
+
+extern const struct prof_source prof_source_heap, prof_source_allocs;
+
+/* -EEXIST: the name is taken. -ENOMEM. */
+int prof_source_register(const struct prof_source *source);
+
+/* prof_snapshot_write's two shapes. fd stays open. 0, -ENOMEM, or what write(2) said. */
+int prof_encode_proto(const struct prof_snapshot *s, int fd);
+int prof_encode_text(const struct prof_snapshot *s, int fd);
+
 #endif
