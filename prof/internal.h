@@ -56,6 +56,7 @@ struct prof_line {          /* one function at one PC; inline frames give severa
 
 struct prof_location {
     uintptr_t pc;
+    uintptr_t entry;        /* where the function's code around pc starts; 0 when nothing is known */
     int mapping;            /* index into mappings, -1 for none */
     int nlines;             /* innermost inline frame first; 0 when nothing is known */
     const struct prof_line *lines;
@@ -73,6 +74,61 @@ struct prof_symbols {       /* sorted by pc */
 int prof_symbolize(const uintptr_t *pcs, size_t n, struct prof_symbols *out);
 const struct prof_location *prof_symbols_find(const struct prof_symbols *s, uintptr_t pc);
 void prof_symbols_free(struct prof_symbols *s);
+
+/* ---- floor 1: pool.c ------------------------------------------------------------------------------- */
+
+/* Memory that is freed all at once, and strings kept once each, numbered from 0 (always ""). A failed
+ * allocation is remembered in `failed`, so that users check once, at the end. Zeroed, it is empty and ready. */
+struct prof_pool {
+    struct prof_pool_chunk *chunks;
+    const char **strings;
+    uint32_t nstrings, capacity;
+    uint32_t *slots; /* hash table of string numbers plus one */
+    uint32_t nslots;
+    bool failed;
+};
+
+/* Zeroed, aligned to 16; NULL: no memory. */
+void *prof_pool_alloc(struct prof_pool *p, size_t bytes);
+/* The number of text[0..size) in the pool. Bytes that are not UTF-8 become U+FFFD. 0 also when there is no memory. */
+uint32_t prof_pool_intern(struct prof_pool *p, const char *text, size_t size);
+/* The pool's own copy of text; NULL is "". */
+const char *prof_pool_string(struct prof_pool *p, const char *text);
+void prof_pool_free(struct prof_pool *p);
+
+/* ---- floor 1: wire.c ------------------------------------------------------------------------------- */
+
+/* Writes all of it. 0, or what write(2) said. */
+int prof_write_all(int fd, const void *data, size_t size);
+
+/* Protocol buffers, as they are written: into memory, or gzip'd to a descriptor as they grow. A failure is kept
+ * and given by prof_wire_close, so that nothing in between needs a check. */
+struct prof_wire {
+    unsigned char *data;
+    size_t size, capacity;
+    int depth;      /* open messages; only between them can data leave for the descriptor */
+    int error;      /* 0 or the first negative errno */
+    struct prof_gzip *out; /* NULL: stays in memory */
+};
+
+/* In memory: the caller frees data. */
+static inline void prof_wire_open(struct prof_wire *w)
+{
+    *w = (struct prof_wire){0};
+}
+/* To fd, which stays open. -ENOMEM. */
+int prof_wire_open_gzip(struct prof_wire *w, int fd);
+/* Ends the stream and frees what prof_wire_open_gzip took; in memory the data stays. The error. */
+int prof_wire_close(struct prof_wire *w);
+
+/* Fields. A zero number is written too: proto3 readers take it, and packed or repeated fields need it. */
+void prof_wire_uint(struct prof_wire *w, int field, uint64_t value);
+void prof_wire_bytes(struct prof_wire *w, int field, const void *data, size_t size);
+void prof_wire_string(struct prof_wire *w, int field, const char *text);
+void prof_wire_packed(struct prof_wire *w, int field, const uint64_t *values, size_t n);
+/* A message: size_t at = prof_wire_begin(w, field); ...fields...; prof_wire_end(w, at); */
+size_t prof_wire_begin(struct prof_wire *w, int field);
+void prof_wire_end(struct prof_wire *w, size_t at);
 
 /* ---- floor 2: label.c ----------------------------------------------------------------------------- */
 
@@ -141,6 +197,7 @@ struct prof_snapshot {
     int64_t time_ns;     /* CLOCK_REALTIME */
     int64_t taken_ns;    /* CLOCK_MONOTONIC: what durations are made of */
     int64_t duration_ns; /* 0: not a window */
+    int64_t sampling;    /* "mutex": the fraction that the values were multiplied by, for the text; else 0 */
     struct prof_sample *samples; /* pcs point to memory that outlives the snapshot, or into `memory` */
     size_t nsamples, capacity;
     void *memory;
@@ -164,6 +221,9 @@ extern const struct prof_source prof_source_heap, prof_source_allocs;
 
 /* -EEXIST: the name is taken. -ENOMEM. */
 int prof_source_register(const struct prof_source *source);
+
+/* Resolves every PC of the samples. -ENOMEM. */
+int prof_snapshot_symbolize(const struct prof_snapshot *s, struct prof_symbols *out);
 
 /* prof_snapshot_write's two shapes. fd stays open. 0, -ENOMEM, or what write(2) said. */
 int prof_encode_proto(const struct prof_snapshot *s, int fd);

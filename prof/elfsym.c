@@ -1,0 +1,153 @@
+/* PCs to the names in an ELF symbol table: what is left when there is no debug information, and for
+ * functions written in assembly, which debug information does not name.
+ *
+ * The function symbols are sorted once; each PC is then a binary search. Several symbols can share
+ * an address (aliases): the one that covers the PC and is global is the name that people know. */
+#include "prof/symbols.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { LOOK_BACK = 32, /* symbols that start below a PC and may still cover it */ RANK_SIZED = 8 };
+
+struct symbol {
+    uint64_t start, end; /* end is the section's when the symbol has no size */
+    const char *name;
+    uint8_t rank; /* the larger the better among those that cover a PC */
+};
+
+struct table {
+    struct symbol *symbols;
+    size_t n, capacity;
+};
+
+/* Sized before unsized, global before weak before local, functions before labels. */
+static uint8_t rank_of(const GElf_Sym *s)
+{
+    int bind = GELF_ST_BIND(s->st_info), type = GELF_ST_TYPE(s->st_info);
+    return (uint8_t)((s->st_size ? RANK_SIZED : 0) + (type == STT_NOTYPE ? 0 : 4) +
+                     (bind == STB_GLOBAL ? 2
+                      : bind == STB_WEAK ? 1
+                                         : 0));
+}
+
+static bool is_code(Elf *elf, const GElf_Sym *s, const char *name, GElf_Shdr *section)
+{
+    int type = GELF_ST_TYPE(s->st_info);
+    if (type != STT_FUNC && type != STT_GNU_IFUNC && type != STT_NOTYPE)
+        return false;
+    /* Arm's mapping symbols ($x, $d) are no names. */
+    if (!name || !name[0] || name[0] == '$' || s->st_shndx == SHN_UNDEF ||
+        s->st_shndx >= SHN_LORESERVE)
+        return false;
+    Elf_Scn *scn = elf_getscn(elf, s->st_shndx);
+    return scn && gelf_getshdr(scn, section) && (section->sh_flags & SHF_EXECINSTR);
+}
+
+static bool table_add(struct table *t, const struct symbol *s)
+{
+    if (t->n == t->capacity) {
+        size_t capacity = t->capacity ? t->capacity * 2 : 1024;
+        struct symbol *symbols = realloc(t->symbols, capacity * sizeof *symbols);
+        if (!symbols)
+            return false;
+        t->symbols = symbols;
+        t->capacity = capacity;
+    }
+    t->symbols[t->n++] = *s;
+    return true;
+}
+
+static bool add_section(struct table *t, Elf *elf, Elf_Scn *scn, const GElf_Shdr *header)
+{
+    Elf_Data *data = elf_getdata(scn, NULL);
+    GElf_Sym s;
+    if (!data)
+        return true;
+    for (int i = 1; gelf_getsym(data, i, &s); i++) {
+        GElf_Shdr section;
+        const char *name = elf_strptr(elf, header->sh_link, s.st_name);
+        if (!is_code(elf, &s, name, &section))
+            continue;
+        uint64_t end = s.st_size ? s.st_value + s.st_size : section.sh_addr + section.sh_size;
+        if (!table_add(t, &(struct symbol){s.st_value, end, name, rank_of(&s)}))
+            return false;
+    }
+    return true;
+}
+
+/* All symbol tables of one type. */
+static bool add_tables(struct table *t, Elf *elf, uint32_t type)
+{
+    for (Elf_Scn *scn = NULL; elf && (scn = elf_nextscn(elf, scn));) {
+        GElf_Shdr header;
+        if (gelf_getshdr(scn, &header) && header.sh_type == type &&
+            !add_section(t, elf, scn, &header))
+            return false;
+    }
+    return true;
+}
+
+static int by_start_then_rank(const void *a, const void *b)
+{
+    const struct symbol *x = a, *y = b;
+    if (x->start != y->start)
+        return x->start < y->start ? -1 : 1;
+    if (x->rank != y->rank)
+        return x->rank < y->rank ? -1 : 1;
+    return strcmp(y->name, x->name); /* the first in the alphabet comes last: it is taken */
+}
+
+static const struct symbol *lookup(const struct table *t, uint64_t address)
+{
+    size_t low = 0, high = t->n;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (t->symbols[mid].start <= address)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    const struct symbol *unsized = NULL;
+    for (size_t i = low; i-- > 0 && low - i <= LOOK_BACK;) {
+        const struct symbol *s = &t->symbols[i];
+        if (address >= s->end)
+            continue;
+        if (s->rank & RANK_SIZED)
+            return s;
+        if (!unsized)
+            unsized = s;
+    }
+    return unsized;
+}
+
+/* "memcpy@@GLIBC_2.14" is memcpy. */
+static const char *plain_name(struct prof_pool *pool, const char *name)
+{
+    size_t n = strcspn(name, "@");
+    uint32_t i = prof_pool_intern(pool, name, n ? n : strlen(name));
+    return i ? pool->strings[i] : NULL;
+}
+
+void prof_elfsym_resolve(const struct prof_module *m, struct prof_target *targets, size_t n,
+                         struct prof_pool *pool)
+{
+    struct table t = {0};
+    bool ok = add_tables(&t, m->elf, SHT_SYMTAB) &&
+              (t.n || add_tables(&t, m->debug_elf, SHT_SYMTAB)) &&
+              (t.n || add_tables(&t, m->elf, SHT_DYNSYM));
+    if (!ok)
+        pool->failed = true;
+    if (t.n)
+        qsort(t.symbols, t.n, sizeof t.symbols[0], by_start_then_rank);
+    for (size_t i = 0; i < n; i++) {
+        const struct symbol *s = targets[i].frame ? NULL : lookup(&t, targets[i].address);
+        const char *name = s ? plain_name(pool, s->name) : NULL;
+        if (!name)
+            continue;
+        targets[i].symbol = name;
+        targets[i].demangled = prof_demangle(pool, name);
+        targets[i].entry = s->start;
+    }
+    free(t.symbols);
+}
