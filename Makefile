@@ -26,6 +26,7 @@ CFLAGS_  := -std=gnu17 $(OPT) -g -fno-omit-frame-pointer -Wall -Wextra $(if $(WE
             $(if $(SAN),-fsanitize=$(SAN)) -I. -D_GNU_SOURCE $(CFLAGS)
 LDFLAGS_ := $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 LIBS     := -ldw -lelf -lz -lm -pthread
+LIBS_BENCH := -lpcre2-8
 # The labs run on tcmalloc; a sanitizer brings an allocator of its own.
 TCMALLOC := $(if $(SAN),,-Wl,--push-state,--no-as-needed -ltcmalloc_minimal -Wl,--pop-state)
 Q        := $(if $(V),,@)
@@ -113,7 +114,7 @@ $(B)/lib/libprof-http.so: $(call obj,$(http_src)) $(B)/lib/libprof.so $(B)/sourc
 # libs_NAME adds what a program needs beyond the usual.
 libs_cpu_hot := $(TCMALLOC)
 libs_mem_hot := $(TCMALLOC)
-libs_bench   := $(TCMALLOC)
+libs_bench   := $(TCMALLOC) $(LIBS_BENCH)
 
 define program
 	$(call say,LD,$@)
@@ -126,9 +127,9 @@ $(addprefix $(BIN)/,$(cmds)): $(BIN)/%: $$(call obj,$$(wildcard cmd/$$*/*.c)) $(
 $(BIN)/bench: $(call obj,$(labb_src)) $(libbench) $(liblabs) $(libprof) $(B)/sources
 	$(call program)
 $(tests): $(B)/tests/%: $(B)/tests/%.o $(libbench) $(liblabs) $(libprof)
-	$(call program,-lcmocka -lmicrohttpd)
+	$(call program,$(LIBS_BENCH) -lcmocka -lmicrohttpd)
 $(perfbins): $(B)/perf/%: $(B)/bench/perf/%.o $(libbench) $(liblabs) $(libprof)
-	$(call program,$(TCMALLOC))
+	$(call program,$(TCMALLOC) $(LIBS_BENCH))
 
 # ---- help ------------------------------------------------------------------------------------------
 # Made of the `##@ step` and `target: ... ## text` comments above.

@@ -1,0 +1,138 @@
+/* -cpuprofile and -memprofile. Whether the files can be written is found out before the benchmarks
+ * run, for it would be a pity to find out after. A profile is written beside its file and renamed,
+ * so that a file is whole or not there. */
+#include "bench/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct {
+    const char *flag, *profile;
+} kinds[BENCH_PROFILES] = {
+    [BENCH_PROFILE_CPU] = {"-cpuprofile", NULL},
+    [BENCH_PROFILE_MEM] = {"-memprofile", "allocs"},
+};
+
+static pthread_mutex_t unfinished_lock = PTHREAD_MUTEX_INITIALIZER;
+static char unfinished[PATH_MAX]; /* a file to be removed if this ends now; under unfinished_lock */
+
+void bench_profiles_abort(void)
+{
+    pthread_mutex_lock(&unfinished_lock);
+    if (*unfinished)
+        unlink(unfinished);
+    *unfinished = '\0';
+    pthread_mutex_unlock(&unfinished_lock);
+}
+
+/* Whether path is something that a rename would destroy: a device, a pipe. Those are written as
+ * they are. */
+static bool is_special(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
+/* The file to write to, or a negative errno. */
+static int open_beside(const char *path)
+{
+    struct stat st;
+    int fd = -EISDIR;
+
+    if (is_special(path)) {
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+    }
+    if (stat(path, &st) == 0 && (S_ISDIR(st.st_mode) || access(path, W_OK) < 0))
+        return S_ISDIR(st.st_mode) ? -EISDIR : -errno;
+    pthread_mutex_lock(&unfinished_lock);
+    if (snprintf(unfinished, sizeof(unfinished), "%s.tmp.XXXXXX", path) >= (int)sizeof(unfinished))
+        errno = ENAMETOOLONG, fd = -1;
+    else
+        fd = mkostemp(unfinished, O_CLOEXEC);
+    if (fd < 0) {
+        fd = -errno;
+        *unfinished = '\0';
+    }
+    pthread_mutex_unlock(&unfinished_lock);
+    return fd;
+}
+
+/* Gives the file that was written its name and the permissions it would have had. */
+static int finish_file(const char *path)
+{
+    mode_t mask = umask(0);
+    int err = 0;
+
+    umask(mask);
+    pthread_mutex_lock(&unfinished_lock);
+    if (*unfinished && (chmod(unfinished, 0666 & ~mask) < 0 || rename(unfinished, path) < 0)) {
+        err = -errno;
+        unlink(unfinished);
+    }
+    *unfinished = '\0';
+    pthread_mutex_unlock(&unfinished_lock);
+    return err;
+}
+
+int bench_profiles_check(const struct bench_options *o)
+{
+    for (int i = 0; i < BENCH_PROFILES; i++) {
+        if (!o->profile[i])
+            continue;
+        int fd = is_special(o->profile[i]) ? open("/dev/null", O_WRONLY | O_CLOEXEC)
+                                           : open_beside(o->profile[i]);
+        if (fd < 0)
+            return bench_complain(
+                2, "%s %s: %s: name a file in a folder that exists and that you may write to",
+                kinds[i].flag, o->profile[i], strerror(-fd));
+        close(fd);
+        bench_profiles_abort();
+    }
+    return 0;
+}
+
+int bench_profiles_start(const struct bench_options *o)
+{
+    if (o->mem_rate > 0)
+        prof_set_heap_rate(o->mem_rate);
+    if (!o->profile[BENCH_PROFILE_CPU])
+        return 0;
+    int err = prof_cpu_start(0);
+    return err ? bench_complain(1, "cannot start the CPU profile: %s", strerror(-err)) : 0;
+}
+
+static int write_one(const struct bench_options *o, int i)
+{
+    int fd = open_beside(o->profile[i]);
+    int err = fd < 0 ? fd : 0;
+    int written = kinds[i].profile ? (fd < 0 ? 0 : prof_write(kinds[i].profile, fd, 0))
+                                   : prof_cpu_stop(err ? -1 : fd);
+
+    if (!err && written < 0)
+        err = written;
+    if (fd >= 0 && close(fd) < 0 && !err)
+        err = -errno;
+    if (!err)
+        err = finish_file(o->profile[i]);
+    bench_profiles_abort();
+    return err ? bench_complain(1, "%s %s: not written: %s", kinds[i].flag, o->profile[i],
+                                strerror(-err))
+               : 0;
+}
+
+int bench_profiles_write(const struct bench_options *o)
+{
+    int status = 0;
+
+    for (int i = 0; i < BENCH_PROFILES; i++)
+        if (o->profile[i] && write_one(o, i))
+            status = 1;
+    return status;
+}
