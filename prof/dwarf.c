@@ -153,7 +153,7 @@ static const struct prof_frame *make_frame(const struct walk *w, Dwarf_Die *die,
     f->parent = parent;
     /* In C a linkage name is an alias made by an asm label; the name is what was written. */
     bool mangled = linkage && (linkage[0] == '_' && (linkage[1] == 'Z' || linkage[1] == 'R'));
-    f->function = mangled || !name ? prof_demangle(w->pool, linkage ? linkage : "")
+    f->function = mangled || !name ? prof_shown_name(w->pool, linkage ? linkage : "")
                                    : prof_pool_string(w->pool, name);
     f->linkage_name = prof_pool_string(w->pool, linkage ? linkage : name);
     f->start_line = number(dwarf_attr_integrate(die, DW_AT_decl_line, &a));

@@ -96,6 +96,11 @@ uint32_t prof_pool_intern(struct prof_pool *p, const char *text, size_t size);
 const char *prof_pool_string(struct prof_pool *p, const char *text);
 void prof_pool_free(struct prof_pool *p);
 
+/* ---- floor 1: room.c ------------------------------------------------------------------------------- */
+
+/* Calls fn where it has 512 KB of stack: here, or on a thread made for it. What fn returns, or -ENOMEM. */
+int prof_with_room(int (*fn)(void *arg), void *arg);
+
 /* ---- floor 1: wire.c ------------------------------------------------------------------------------- */
 
 /* Writes all of it. 0, or what write(2) said. */

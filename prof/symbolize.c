@@ -197,8 +197,9 @@ static const struct prof_map *map_of(const struct work *w, const struct prof_tar
     return map && map->executable ? map : NULL;
 }
 
-static int resolve_all(struct work *w)
+static int resolve_all(void *arg)
 {
+    struct work *w = arg;
     size_t end;
     for (size_t i = 0; i < w->n; i = end) {
         const struct prof_map *map = map_of(w, &w->targets[i]), *other;
@@ -225,7 +226,7 @@ int prof_symbolize(const uintptr_t *pcs, size_t n, struct prof_symbols *out)
         return -ENOMEM;
     out->memory = pool;
     struct work w = {.pool = pool, .out = out};
-    int err = take_pcs(&w, pcs, n) && read_maps(&w) ? resolve_all(&w) : -ENOMEM;
+    int err = take_pcs(&w, pcs, n) && read_maps(&w) ? prof_with_room(resolve_all, &w) : -ENOMEM;
     free(w.targets);
     if (err)
         prof_symbols_free(out);

@@ -67,9 +67,9 @@ void prof_module_close(struct prof_module *m);
 /* ---- demangle.c
  * ---------------------------------------------------------------------------------------- */
 
-/* What to show for a linkage name: the C++ name when the program brings a demangler, else the name
- * itself. */
-const char *prof_demangle(struct prof_pool *pool, const char *name);
+/* What to show for a symbol or linkage name: without what names a copy of a function, C++ demangled
+ * if it can be. */
+const char *prof_shown_name(struct prof_pool *pool, const char *name);
 
 /* ---- dwarf.c, elfsym.c
  * -------------------------------------------------------------------------------- */

@@ -1,0 +1,55 @@
+/* Built in many ways by tests/symbolize_test.c and looked up there: functions that know where they
+ * are. */
+#include "marks.h"
+
+/* The call and the note of its line stand on one line, or the two would differ. Something must
+ * follow the call, or it becomes a jump and the frame is gone. */
+#define NOTE(m, level, call)                                                                       \
+    do {                                                                                           \
+        (m)->expected[level] = (struct expectation){__func__, __LINE__};                           \
+        call;                                                                                      \
+        __asm__ volatile("" ::: "memory");                                                         \
+    } while (0)
+
+__attribute__((noinline)) static void take_pc(struct mark *m)
+{
+    m->pc = (uintptr_t)__builtin_return_address(0) - 1;
+    __asm__ volatile("" ::: "memory");
+}
+
+static inline __attribute__((always_inline)) void innermost(struct mark *m)
+{
+    for (int i = 0; i < 2; i++)
+        if (i == m->depth - 3)
+            NOTE(m, 0, take_pc(m));
+}
+
+static inline __attribute__((always_inline)) void middle(struct mark *m)
+{
+    NOTE(m, 1, innermost(m));
+}
+
+__attribute__((noinline)) void mark_inlined(struct mark *m)
+{
+    m->depth = 3;
+    NOTE(m, 2, middle(m));
+}
+
+__attribute__((noinline)) static void local_function(struct mark *m)
+{
+    NOTE(m, 0, take_pc(m));
+}
+
+void mark_plain(struct mark *m)
+{
+    m->depth = 1;
+    local_function(m);
+    __asm__ volatile("" ::: "memory");
+}
+
+/* Exported, so that its name survives stripping. */
+__attribute__((noinline)) void mark_exported(struct mark *m)
+{
+    m->depth = 1;
+    NOTE(m, 0, take_pc(m));
+}
