@@ -39,6 +39,7 @@ core_src  := $(filter-out $(http_src),$(prof_src))
 labs_src  := $(wildcard labs/*/*.c)
 bench_src := $(wildcard bench/*.c)
 labb_src  := $(wildcard bench/labs/*.c)
+cmd_src   := $(wildcard cmd/*.c)
 cmds      := $(notdir $(patsubst %/,%,$(wildcard cmd/*/)))
 ctests    := $(basename $(notdir $(wildcard tests/*_test.c)))
 perfs     := $(basename $(notdir $(wildcard bench/perf/*.c)))
@@ -48,6 +49,7 @@ obj = $(patsubst %.c,$(B)/%.o,$(1))
 libprof  := $(B)/lib/libprof.a
 liblabs  := $(B)/lib/liblabs.a
 libbench := $(B)/lib/libbench.a
+libcmd   := $(B)/lib/libcmd.a
 progs    := $(addprefix $(BIN)/,$(cmds)) $(if $(labb_src),$(BIN)/bench)
 shlibs   := $(B)/lib/libprof.so $(if $(http_src),$(B)/lib/libprof-http.so)
 tests    := $(addprefix $(B)/tests/,$(ctests))
@@ -78,7 +80,7 @@ remember = @mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ |
 $(B)/flags: FORCE
 	$(call remember,$(CC) $(filter-out -Werror,$(CFLAGS_)) $(LDFLAGS_) $(cflags_prof))
 $(B)/sources: FORCE
-	$(call remember,$(prof_src) $(labs_src) $(bench_src) $(labb_src) $(wildcard cmd/*/*.c))
+	$(call remember,$(prof_src) $(labs_src) $(bench_src) $(labb_src) $(cmd_src) $(wildcard cmd/*/*.c))
 .PHONY: FORCE
 FORCE:
 
@@ -101,6 +103,8 @@ $(liblabs): $(call obj,$(labs_src)) $(B)/sources
 	$(archive)
 $(libbench): $(call obj,$(bench_src)) $(B)/sources
 	$(archive)
+$(libcmd): $(call obj,$(cmd_src)) $(B)/sources
+	$(archive)
 
 $(B)/lib/libprof.so: $(call obj,$(core_src)) $(B)/sources
 	$(call say,LD,$@)
@@ -110,7 +114,7 @@ $(B)/lib/libprof-http.so: $(call obj,$(http_src)) $(B)/lib/libprof.so $(B)/sourc
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS_) -shared -Wl,-soname,libprof-http.so -Wl,-rpath,'$$ORIGIN' -o $@ $(parts) -lmicrohttpd $(LIBS)
 
-# ---- programs: a folder of cmd/ each ----------------------------------------------------------
+# ---- programs: a folder of cmd/ each; what they share lies in cmd/ itself ------------------------
 # libs_NAME adds what a program needs beyond the usual.
 libs_cpu_hot := $(TCMALLOC)
 libs_mem_hot := $(TCMALLOC)
@@ -122,22 +126,116 @@ define program
 	$(Q)$(CC) $(LDFLAGS_) -o $@ $(parts) $(libs_$(@F)) $(1) -lcrypto $(LIBS)
 endef
 .SECONDEXPANSION:
-$(addprefix $(BIN)/,$(cmds)): $(BIN)/%: $$(call obj,$$(wildcard cmd/$$*/*.c)) $(liblabs) $(libprof) $(B)/sources
+$(addprefix $(BIN)/,$(cmds)): $(BIN)/%: $$(call obj,$$(wildcard cmd/$$*/*.c)) $(libcmd) $(liblabs) $(libprof) $(B)/sources
 	$(call program)
 $(BIN)/bench: $(call obj,$(labb_src)) $(libbench) $(liblabs) $(libprof) $(B)/sources
 	$(call program)
-$(tests): $(B)/tests/%: $(B)/tests/%.o $(libbench) $(liblabs) $(libprof)
+$(tests): $(B)/tests/%: $(B)/tests/%.o $(libcmd) $(libbench) $(liblabs) $(libprof)
 	$(call program,$(LIBS_BENCH) -lcmocka -lmicrohttpd)
 $(perfbins): $(B)/perf/%: $(B)/bench/perf/%.o $(libbench) $(liblabs) $(libprof)
 	$(call program,$(TCMALLOC) $(LIBS_BENCH))
 
+# ---- steps -----------------------------------------------------------------------------------------
+# BENCH_TIME and BENCH_COUNT have no default here: each step has the one that suits it.
+CPU_PROFILE  ?= profiles/cpu/cpu.pprof
+HEAP_PROFILE ?= profiles/heap/heap.pprof
+export BIN BENCH_TIME BENCH_COUNT BEFORE AFTER UI NO_COLOR
+
+##@ Steps 1 and 2: one profile, of CPU time or of memory
+## BENCH_TIME=1s           how long a benchmark runs at least, or 100x: how often (0.2s in step 5)
+## BENCH_COUNT=10          runs of each variant in step 5
+bench_  = $(BIN)/bench -benchmem -benchtime=$(or $(BENCH_TIME),1s)
+viewer := build/deps/ui
+.PHONY: bench bench-cpu bench-mem run-cpu run-mem pprof-cpu pprof-heap
+bench: build ## every benchmark of the labs, once
+	@$(bench_) -bench=.
+bench-cpu: build ## the Fib benchmark, with a CPU profile for pprof-cpu
+	@$(bench_) -bench='^Fib$$' -cpuprofile=$(CPU_PROFILE)
+bench-mem: build ## the Allocate benchmark, with a heap profile for pprof-heap
+	@$(bench_) -bench='^Allocate$$' -memprofile=$(HEAP_PROFILE)
+run-cpu: build ## a program with a hot CPU, with a CPU profile for pprof-cpu
+	$(BIN)/cpu_hot -n 38 -workers 4 -cpuprofile $(CPU_PROFILE)
+run-mem: build ## a program that allocates and keeps, with a heap profile for pprof-heap
+	$(BIN)/mem_hot -bytes 1024 -count 200000 -hold=true -memprofile $(HEAP_PROFILE)
+pprof-cpu: $(viewer) ## the CPU profile in the browser, port 18080
+	@scripts/ui.sh "CPU" PORT_CPU $(PORT_CPU) $(CPU_PROFILE)
+pprof-heap: $(viewer) ## the heap profile in the browser, port 18081
+	@scripts/ui.sh "heap" PORT_HEAP $(PORT_HEAP) $(HEAP_PROFILE)
+## PORT_CPU=18080          and PORT_HEAP=18081
+PORT_CPU  ?= 18080
+PORT_HEAP ?= 18081
+
+##@ Step 5: before and after
+PORT_FIB_BEFORE   ?= 18090
+PORT_FIB_AFTER    ?= 18091
+PORT_ALLOC_BEFORE ?= 18092
+PORT_ALLOC_AFTER  ?= 18093
+PORT_MUTEX_BEFORE ?= 18094
+PORT_MUTEX_AFTER  ?= 18095
+export PORT_FIB_BEFORE PORT_FIB_AFTER PORT_ALLOC_BEFORE PORT_ALLOC_AFTER PORT_MUTEX_BEFORE PORT_MUTEX_AFTER
+
+compare   := compare-fib compare-alloc compare-mutex compare-leak
+benchstat := benchstat-fib benchstat-alloc benchstat-mutex
+pprof     := pprof-fib-before pprof-fib-after pprof-alloc-before pprof-alloc-after
+.PHONY: $(compare) $(benchstat) $(pprof) bench-compare bench-fib bench-alloc bench-mutex
+# compare-fib compare-alloc compare-mutex: ## slow and fixed in turns, a verdict, both profiles; exit 0 when proven faster
+# compare-leak: ## threads that are left over, before and after
+$(compare): compare-%: build $(viewer)
+	@scripts/compare.sh $*
+# bench-fib bench-alloc bench-mutex: ## every variant of a lab, once
+bench-fib: build
+	@$(bench_) -bench='^Fib$$'
+bench-alloc: build
+	@$(bench_) -bench='^Allocate$$'
+bench-mutex: build
+	@$(bench_) -bench='^HotMutex$$'
+bench-compare: build ## the same for the three labs
+	@$(bench_) -bench='^(Fib|Allocate|HotMutex)$$'
+# benchstat-fib benchstat-alloc benchstat-mutex: ## only the table of compare
+$(benchstat): benchstat-%: build
+	@scripts/compare.sh --table $*
+# pprof-fib-before pprof-fib-after pprof-alloc-before pprof-alloc-after: ## profile one variant and look at it
+$(pprof): pprof-%: build $(viewer)
+	@scripts/profile.sh $(subst -, ,$*)
+## UI=0                    no browser pages; the commands to open them are printed
+## BEFORE= AFTER=          other variants: make compare-fib AFTER=iterative
+## PORT_FIB_BEFORE=18090   and _AFTER=18091; PORT_ALLOC_ 18092, 18093; PORT_MUTEX_ 18094, 18095
+
+##@ Measuring this kit
+.PHONY: perf
+perf: build $(perfbins) ## what profiling costs, against the bars set for it; T=NAME runs one
+	@SAN='$(SAN)' scripts/perf.sh $(B)/perf $(T)
+
+##@ The library in other programs
+## PREFIX=/usr/local       where to; DESTDIR= is put before it, as packagers do
+PREFIX  ?= /usr/local
+LIBDIR  ?= $(PREFIX)/lib
+public  := $(wildcard prof/pprof.h prof/trace.h prof/http.h)
+pcs     := prof.pc $(if $(http_src),prof-http.pc)
+installed = $(addprefix $(DESTDIR)$(LIBDIR)/,$(notdir $(libprof) $(shlibs)) $(addprefix pkgconfig/,$(pcs))) \
+            $(addprefix $(DESTDIR)$(PREFIX)/include/,$(public))
+.PHONY: install uninstall
+install: $(libprof) $(shlibs) ## libprof.a, libprof.so, the headers and prof.pc
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include/prof
+	install -m 644 $(libprof) $(DESTDIR)$(LIBDIR)
+	install -m 755 $(shlibs) $(DESTDIR)$(LIBDIR)
+	install -m 644 $(public) $(DESTDIR)$(PREFIX)/include/prof
+	$(foreach pc,$(pcs),sed 's,@PREFIX@,$(PREFIX),; s,@LIBDIR@,$(LIBDIR),' prof/$(pc).in \
+	    > $(DESTDIR)$(LIBDIR)/pkgconfig/$(pc) && ):
+uninstall: ## takes back what install put there
+	rm -f $(installed)
+	-rmdir $(DESTDIR)$(PREFIX)/include/prof 2>/dev/null
+
 # ---- help ------------------------------------------------------------------------------------------
 # Made of the `##@ step` and `target: ... ## text` comments above.
-.PHONY: help clean
+##@ Housekeeping
+.PHONY: help clean clean-profiles
 help: ## this list
 	@awk -f scripts/help.awk $(MAKEFILE_LIST)
 clean: ## removes build/ and bin/; captures in profiles/ stay
 	$(Q)rm -rf build bin
+clean-profiles: ## removes the captures
+	$(Q)find profiles -mindepth 2 ! -name .gitkeep -delete
 
 # Keep objects, and read what the compiler found out about headers.
 .SECONDARY:

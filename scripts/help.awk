@@ -9,4 +9,10 @@ BEGIN { FS = ":.*## " }
     printf "  %-24s %s\n", part[1], text
     next
 }
-/^[a-z][a-z0-9 -]*:.*## / { printf "  make %-19s %s\n", $1, $2 }
+/^(# )?[a-z][a-z0-9 -]*:.*## / {
+    sub(/^# /, "", $1)
+    n = split($1, target, " ")
+    printf "  make %-19s %s\n", target[1], $2
+    for (i = 2; i <= n; i++)
+        printf "  make %s\n", target[i]
+}

@@ -14,9 +14,7 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 : "${SAN:=}"
 : "${LIB:=$PWD/build/${SAN:-plain}/lib}"
-if [[ -z ${BIN:-} ]]; then
-    BIN=$PWD/${SAN:+build/$SAN/}bin
-fi
+BIN=$(realpath -m "${BIN:-${SAN:+build/$SAN/}bin}")
 export SAN BIN LIB
 tmp=$(mktemp -d)
 trap 'stop_children; rm -rf "$tmp"' EXIT

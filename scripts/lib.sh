@@ -1,0 +1,119 @@
+# shellcheck shell=bash disable=SC2034 # variables are for those who source this
+# What the scripts share: how they talk (progress, colour, the last word), what the labs' variants are called, how a
+# benchmark is run, and how a file appears whole or not at all. Sourced by each, which then stands in the repository.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+: "${BIN:=bin}"
+me=$(basename "$0" .sh)
+
+# ---- talking ---------------------------------------------------------------------------------------
+terminal=0
+[[ -t 1 ]] && terminal=1
+bold='' green='' yellow='' dim='' reset=''
+if ((terminal)) && [[ -z ${NO_COLOR:-} && ${TERM:-dumb} != dumb ]]; then
+    bold=$'\e[1m' green=$'\e[32m' yellow=$'\e[33m' dim=$'\e[2m' reset=$'\e[0m'
+fi
+
+fail() { # TEXT...: one line, and the end
+    clear_progress
+    echo "$me: $*" >&2
+    exit 1
+}
+
+misuse() { # TEXT...
+    echo "$me: $*" >&2
+    exit 2
+}
+
+# One line that is written over on a terminal; elsewhere only what begins a phase is said (say).
+progress() {
+    ((terminal)) || return 0
+    printf '\r\e[K%s%s%s' "$dim" "$*" "$reset"
+}
+
+clear_progress() {
+    ((terminal)) || return 0
+    printf '\r\e[K'
+}
+
+say() {
+    clear_progress
+    printf '%s\n' "$*"
+}
+
+# ---- labs --------------------------------------------------------------------------------------------
+# Sets benchmark, before, after: what a lab compares. AFTER in the environment chooses another variant.
+set_lab() { # LAB
+    case $1 in
+    fib) benchmark=Fib before=recursive after=memo ;;
+    alloc) benchmark=Allocate before=plain after=pool ;;
+    mutex) benchmark=HotMutex before=single after=sharded ;;
+    leak) benchmark=Leak before=leaky after=joined ;;
+    *) misuse "no lab '$1'; there are: fib alloc mutex leak" ;;
+    esac
+    lab=$1
+    before=${BEFORE:-$before}
+    after=${AFTER:-$after}
+    [[ $before != "$after" ]] || misuse "before and after are both '$before'"
+}
+
+require_bench() {
+    [[ -x $BIN/bench ]] || fail "$BIN/bench is not there; run: make"
+}
+
+# Runs one variant once; results go to standard output, as the harness prints them. What follows goes to the harness.
+bench_variant() { # IMPL [FLAG...]
+    local impl=$1
+    shift
+    "$BIN/bench" -bench="^$benchmark\$/^impl=$impl\$" "$@"
+}
+
+# Runs each variant once for one iteration, to the file: a misspelt AFTER or a variant that fails is found out before
+# anything is measured, and the machine is warm.
+check_variants() { # FILE
+    local impl
+    for impl in "$before" "$after"; do
+        bench_variant "$impl" -benchtime=1x >"$1" 2>&1 || fail "$BIN/bench failed on $impl: $(tail -n 1 "$1")"
+        grep -q "^Benchmark$benchmark/impl=$impl" "$1" || misuse "lab $lab has no variant '$impl'"
+    done
+}
+
+# ---- files -------------------------------------------------------------------------------------------
+stamp() {
+    date +%Y%m%d-%H%M%S
+}
+
+# A folder to work in, beside where results go (so that a rename moves them), gone when the script is.
+# Sets work. clean_up is called on the way out; scripts with children of their own redefine it.
+make_work() {
+    work=$(mktemp -d profiles/.work.XXXXXX) || fail "cannot write to profiles/; it has to be a folder that you may write to"
+    trap 'finish' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+}
+
+clean_up() { :; }
+
+finish() {
+    local status=$?
+    trap '' INT TERM
+    clean_up
+    rm -rf "$work"
+    exit $status
+}
+
+# keep FILE DESTINATION: the file is complete, so it may be seen.
+keep() {
+    mkdir -p "$(dirname "$2")"
+    mv -f "$1" "$2"
+}
+
+# ---- ports -------------------------------------------------------------------------------------------
+port_in_use() { # PORT
+    (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+require_port() { # VARIABLE PORT
+    [[ $2 =~ ^[1-9][0-9]{0,4}$ && $2 -lt 65536 ]] || misuse "$1=$2: expected a port, 1 to 65535"
+    ! port_in_use "$2" || fail "port $2 is in use; give another: make ... $1=$(($2 < 65436 ? $2 + 100 : $2 - 100))"
+}
