@@ -72,7 +72,9 @@ packages := build/deps/build
 
 # ---- objects ---------------------------------------------------------------------------------------
 # libprof is compiled once for both of its forms; only the API and the interposed calls are visible.
-cflags_prof := -fPIC -fvisibility=hidden
+cflags_prof := -fPIC -fvisibility=hidden $(if $(filter thread,$(SAN)),-DPROF_HOOKS_REGISTER=0)
+# The loader calls malloc before a sanitizer has set itself up.
+cflags_malloc.c := $(if $(SAN),-fno-sanitize=all)
 
 # Objects depend on the flags they were built with, and what is linked on the list of sources: another
 # compiler, another option, a file added or removed rebuilds what it changes and nothing else.
@@ -87,7 +89,7 @@ FORCE:
 $(B)/%.o: %.c $(B)/flags | $(packages)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_) $(cflags_$(firstword $(subst /, ,$<))) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS_) $(cflags_$(firstword $(subst /, ,$<))) $(cflags_$(<F)) -MMD -MP -c -o $@ $<
 $(B)/tests/%.o: | build/deps/test
 
 # ---- libraries -------------------------------------------------------------------------------------

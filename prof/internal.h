@@ -10,6 +10,9 @@
 #include <sys/types.h>
 #include <time.h>
 
+/* -fvisibility=hidden speaks of definitions only; this spares the users of these names the way through the GOT. */
+#pragma GCC visibility push(hidden)
+
 /* ---- floor 1: stack.c, clock ------------------------------------------------------------------- */
 
 enum { PROF_MAX_FRAMES = 128 };
@@ -17,11 +20,11 @@ enum { PROF_MAX_FRAMES = 128 };
 /* Every PC that is stored lies within its instruction: a return address is stored minus one, an
  * interrupted PC as it is. So a PC can be looked up as it is, everywhere. */
 
-/* The caller's stack, leaf first, without the `skip` innermost frames (0: starts at the function that
- * calls prof_stack). At most max frames. Takes no lock and allocates nothing. */
-int prof_stack(uintptr_t *pcs, int max, int skip);
-/* The stack that a signal interrupted; ucontext is the handler's third argument. Async-signal-safe.
- * 0: it was not safe to walk. */
+/* The calling thread's stack, leaf first, at most max frames (at least one). It starts at the frame that `from`, a
+ * return address, returns to: a hook passes __builtin_return_address(0) and so starts at its caller. NULL: at
+ * prof_stack's caller. Takes no lock, allocates nothing, async-signal-safe. */
+int prof_stack(uintptr_t *pcs, int max, const void *from);
+/* The stack that a signal interrupted; ucontext is the handler's third argument. Async-signal-safe. */
 int prof_stack_signal(uintptr_t *pcs, int max, const void *ucontext);
 
 static inline int64_t prof_now_ns(void)
@@ -33,9 +36,39 @@ static inline int64_t prof_now_ns(void)
 
 /* ---- floor 1: memory of our own ------------------------------------------------------------------ */
 
-/* Memory that is never given back, from mmap: for records that live as long as the process. Zeroed, aligned
- * to 16. NULL: none. Lock-free, async-signal-safe, keeps errno. */
-void *prof_arena_alloc(size_t bytes);
+/* Whole pages from the kernel, zeroed. NULL: none. Async-signal-safe, keeps errno. */
+void *prof_pages_alloc(size_t bytes);
+void prof_pages_free(void *p, size_t bytes);
+
+/* Records that are given back all at once. In zeroed static memory an arena is empty and ready. */
+struct prof_arena {
+    _Atomic(struct prof_arena_chunk *) chunk;
+};
+
+/* Zeroed, aligned to 16. NULL: none. Lock-free, async-signal-safe, keeps errno. */
+void *prof_arena_alloc(struct prof_arena *a, size_t bytes);
+/* Gives all of it back. Nobody may be using it. */
+void prof_arena_drop(struct prof_arena *a);
+
+/* A lock of our own: libc's are hooked, and may be held by the thread that a hook runs on. Never taken in a
+ * signal handler. Zeroed memory is an unlocked lock. */
+struct prof_lock {
+    _Atomic uint32_t state; /* 0 free, 1 held, 2 held and waited for */
+};
+void prof_lock(struct prof_lock *l);
+void prof_unlock(struct prof_lock *l);
+
+/* ---- what was dropped: counters, added to from anywhere ------------------------------------------- */
+
+struct prof_drop_counters {
+    _Atomic uint64_t cpu_samples, cpu_timers, heap_samples, lock_samples, labels, threads;
+};
+extern struct prof_drop_counters prof_dropped;
+
+static inline void prof_drop(_Atomic uint64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
 
 /* ---- floor 1: symbolize.c ------------------------------------------------------------------------ */
 
@@ -162,13 +195,141 @@ struct prof_bucket {
     uintptr_t pcs[];
 };
 
-struct prof_bucket_table; /* lock-free, grows, never shrinks; in zeroed static memory it is empty and ready */
+/* Lock-free; grows, and is dropped as a whole. In zeroed static memory it is empty and ready. */
+struct prof_bucket_table {
+    struct prof_arena arena;
+    _Atomic(struct prof_bucket_segment *) first;
+};
 
 /* Finds or makes the bucket. NULL: no memory. Async-signal-safe, keeps errno. */
 struct prof_bucket *prof_bucket_get(struct prof_bucket_table *t, const uintptr_t *pcs, int npcs,
                                     const struct prof_labels *labels, int64_t tag);
 /* Calls fn for every bucket. Others may be added meanwhile. fn must not be NULL. */
 void prof_bucket_each(struct prof_bucket_table *t, void (*fn)(struct prof_bucket *b, void *arg), void *arg);
+int64_t prof_bucket_count(struct prof_bucket_table *t);
+/* Frees every bucket. Nobody may be using the table. */
+void prof_bucket_drop(struct prof_bucket_table *t);
+
+/* ---- floor 2: thread.c --------------------------------------------------------------------------------- */
+
+enum { PROF_LABEL_DEPTH = 32 };
+
+/* One thread, or what is left of one: slots are recycled and never freed. The counts go on adding up over the
+ * slot's threads, so that the sum over all slots is exact although threads come and go.
+ * Written by the owner alone unless said otherwise; read by anybody. */
+struct prof_thread {
+    struct prof_thread *next; /* all slots; constant once published */
+    _Atomic pid_t tid;        /* 0: the slot is free */
+
+    /* hot: malloc and free touch these on every call */
+    _Atomic uint64_t mallocs, frees, alloc_bytes;
+    _Atomic uint64_t sample_at; /* the alloc_bytes at which to sample next; others may set it to 0 */
+    uint32_t heap_epoch;        /* of the rate that sample_at was drawn from */
+    uint64_t random;
+
+    _Atomic(const struct prof_labels *) labels; /* in force now; the CPU handler reads it */
+    const struct prof_labels *label_stack[PROF_LABEL_DEPTH];
+    int label_depth;
+
+    struct prof_bucket *_Atomic creator; /* who called pthread_create: stack and labels; NULL: unknown */
+    _Atomic(void *) start_routine;
+
+    /* guarded by prof_threads_lock */
+    bool foreign; /* seen in /proc only; no thread owns it yet */
+    bool has_timer;
+    timer_t timer;
+    int64_t cpu_first_ns; /* the first expiry, on the thread's CPU clock */
+    int64_t cpu_ticks;    /* expiries recorded since; the thread's own handler counts */
+};
+
+/* Initial-exec: reading them neither allocates nor calls. prof_self_tls is the thread's slot; prof_hook_tls is the same,
+ * but NULL while the thread is inside libprof: one load tells a hook whether it may record, and where. */
+extern __thread struct prof_thread *prof_self_tls __attribute__((tls_model("initial-exec")));
+extern __thread struct prof_thread *prof_hook_tls __attribute__((tls_model("initial-exec")));
+extern __thread int prof_busy_tls __attribute__((tls_model("initial-exec")));
+
+/* Between these two the calling thread's allocations and lock waits are libprof's own and go unrecorded. They nest. */
+static inline void prof_enter(void)
+{
+    prof_busy_tls++;
+    prof_hook_tls = NULL;
+}
+
+static inline void prof_leave(void)
+{
+    if (--prof_busy_tls == 0)
+        prof_hook_tls = prof_self_tls;
+}
+
+/* The calling thread's slot, registered on first use. NULL: no memory, or registering just now. Not in handlers. */
+struct prof_thread *prof_thread_register(void);
+static inline struct prof_thread *prof_self(void)
+{
+    return prof_self_tls ? prof_self_tls : prof_thread_register();
+}
+/* For hooks: the slot, or NULL when what happens is libprof's own doing, or comes before prof_init (then the process
+ * may not be ready for us, and a sanitizer certainly is not). */
+extern atomic_bool prof_ready;
+#ifndef PROF_HOOKS_REGISTER /* 0: a new thread's first hooks come before its sanitizer's state, so only thread_main may */
+#define PROF_HOOKS_REGISTER 1
+#endif
+static inline struct prof_thread *prof_hook_self(void)
+{
+    struct prof_thread *t = prof_hook_tls;
+    if (__builtin_expect(t != NULL, 1))
+        return t;
+    return prof_busy_tls || !PROF_HOOKS_REGISTER || !atomic_load_explicit(&prof_ready, memory_order_relaxed)
+               ? NULL
+               : prof_thread_register();
+}
+
+extern struct prof_lock prof_threads_lock;
+struct prof_thread *prof_threads_first(void); /* then ->next; slots with tid 0 are free */
+/* Gives every thread of the process a slot, those in /proc/self/task that never passed pthread_create too. */
+void prof_threads_discover_locked(void);
+
+uint64_t prof_random(struct prof_thread *t);
+pid_t prof_gettid(void);
+/* Idempotent; the constructor calls it, and each hook that another constructor may reach first. */
+void prof_init(void);
+void prof_label_fork_prepare(void);
+void prof_label_fork_done(void);
+
+/* Creation stacks: threadcreate profile. */
+extern struct prof_bucket_table prof_thread_creators;
+
+/* ---- floor 3: cpu.c, heap.c ------------------------------------------------------------------------------ */
+
+/* Arms the thread's CPU timer if a CPU profile runs; deletes it; the same when the calling thread ends. */
+void prof_cpu_thread_start(struct prof_thread *t);
+void prof_cpu_disarm_locked(struct prof_thread *t);
+void prof_cpu_thread_exit_locked(struct prof_thread *t);
+void prof_cpu_fork_child(void);
+
+void prof_heap_init(void);
+/* Sample points are never further apart than this, not even when sampling is off, so that larger allocations
+ * always take the slow path. */
+enum { PROF_HEAP_STRIDE = 1 << 30 };
+void prof_heap_sample(struct prof_thread *t, void *p, size_t n, const void *caller);
+
+struct prof_live { /* a sampled allocation that has not been freed */
+    uintptr_t p;
+    size_t bytes;
+    struct prof_bucket *bucket;
+};
+bool prof_heap_forget(void *p, struct prof_live *out);
+void prof_heap_restore(const struct prof_live *entry);
+
+/* live.c. The filter's counter of a pointer is zero: certainly not sampled. */
+enum { PROF_LIVE_FILTER = 1 << 14 };
+extern _Atomic uint8_t prof_live_filter[PROF_LIVE_FILTER];
+static inline uint64_t prof_live_hash(uintptr_t p) { return (uint64_t)p * UINT64_C(0x9e3779b97f4a7c15); }
+static inline uint32_t prof_live_filter_index(uint64_t hash) { return (uint32_t)(hash >> 50); }
+void prof_live_filter_saturate(uintptr_t p); /* from now on: perhaps sampled */
+bool prof_live_add(const struct prof_live *entry); /* false: no memory */
+bool prof_live_take(uintptr_t p, struct prof_live *out);
+void prof_live_fork_prepare(void);
+void prof_live_fork_done(void);
 
 /* ---- floor 4: profile.c ----------------------------------------------------------------------------- */
 
@@ -180,6 +341,7 @@ struct prof_sample { /* one line of a snapshot */
     const uintptr_t *pcs;
     uint32_t npcs;
     const struct prof_labels *labels;
+    int64_t tag;   /* tells entries apart whose stack and labels are equal */
     int64_t bytes; /* the numeric label "bytes"; 0: none */
     int64_t values[PROF_MAX_VALUES];
 };
@@ -234,4 +396,5 @@ int prof_snapshot_symbolize(const struct prof_snapshot *s, struct prof_symbols *
 int prof_encode_proto(const struct prof_snapshot *s, int fd);
 int prof_encode_text(const struct prof_snapshot *s, int fd);
 
+#pragma GCC visibility pop
 #endif

@@ -60,7 +60,8 @@ PROF_API void prof_snapshot_free(struct prof_snapshot *s);
 
 enum { PROF_HEAP_RATE_DEFAULT = 512 * 1024 };
 
-/* The mean number of bytes allocated between two heap samples; 1 records every allocation, 0 none.
+/* The mean number of bytes allocated between two heap samples, at most 64 MiB (more is taken as that); 1 records
+ * every allocation, 0 none.
  * Set it as early as possible: samples are scaled by the rate they were taken at. Returns the old rate;
  * a negative rate only asks. PROF_HEAP_RATE in the environment sets it before main. */
 PROF_API int64_t prof_set_heap_rate(int64_t bytes);
@@ -76,7 +77,7 @@ PROF_API int64_t prof_set_mutex_fraction(int64_t fraction);
 /* ---- exact allocation counts ------------------------------------------------------------------- */
 
 struct prof_alloc_counts {
-    uint64_t mallocs;     /* successful allocations, all threads, since start */
+    uint64_t mallocs;     /* allocations, all threads, since start; a failed one only if it was below 1 GiB */
     uint64_t frees;       /* frees of a non-NULL pointer */
     uint64_t alloc_bytes; /* bytes asked for by those allocations */
 };

@@ -87,18 +87,18 @@ int prof_snapshot_add(struct prof_snapshot *s, const struct prof_sample *sample)
     return 0;
 }
 
-/* ---- entries: samples by stack, labels and size
+/* ---- entries: samples by stack, labels and tag
  * ---------------------------------------------------- */
 
 static bool same_entry(const struct prof_sample *a, const struct prof_sample *b)
 {
-    return a->labels == b->labels && a->bytes == b->bytes && a->npcs == b->npcs &&
+    return a->labels == b->labels && a->tag == b->tag && a->npcs == b->npcs &&
            memcmp(a->pcs, b->pcs, a->npcs * sizeof a->pcs[0]) == 0;
 }
 
 static size_t hash_entry(const struct prof_sample *e)
 {
-    uint64_t h = (uint64_t)(uintptr_t)e->labels ^ (uint64_t)e->bytes << 20 ^ e->npcs;
+    uint64_t h = (uint64_t)(uintptr_t)e->labels ^ (uint64_t)e->tag << 20 ^ e->npcs;
     for (uint32_t i = 0; i < e->npcs; i++)
         h = (h ^ e->pcs[i]) * UINT64_C(0x9e3779b97f4a7c15);
     return (size_t)(h ^ h >> 32);

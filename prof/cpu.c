@@ -1,0 +1,329 @@
+/* The CPU profile: one timer per thread on that thread's own CPU clock, each expiry a SIGPROF to
+ * that thread.
+ *
+ * The kernel merges expiries that it could not deliver in time and says how many (si_overrun), so a
+ * sample weighs 1 + overrun and the sum is right even above the kernel's tick rate. The first
+ * expiry comes at a random point of the first period, so that threads shorter than a period are
+ * counted fairly, too. Where the kernel refuses a timer (its pending-signal limit), the
+ * process-wide ITIMER_PROF serves. */
+#include "prof/internal.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+static const struct prof_description cpu_description = {
+    .name = "profile",
+    .nvalues = 2,
+    .values = {{"samples", "count"}, {"cpu", "nanoseconds"}},
+    .period_type = {"cpu", "nanoseconds"},
+    .text = PROF_TEXT_COUNT,
+};
+
+static struct prof_bucket_table buckets;
+static atomic_bool running;       /* read by handlers */
+static atomic_int handlers;       /* handlers that may be using the buckets */
+static struct sigaction previous; /* whose SIGPROF this was before us */
+static char cookie;               /* its address marks our timers' signals */
+
+/* guarded by prof_threads_lock */
+static int period_ns;
+static bool armed; /* threads that start get a timer */
+static bool process_wide;
+static int64_t started_ns;
+
+/* ---- the handler
+ * ----------------------------------------------------------------------------------- */
+
+static void pass_on(int sig, siginfo_t *info, void *ucontext)
+{
+    if (previous.sa_flags & SA_SIGINFO)
+        previous.sa_sigaction(sig, info, ucontext);
+    else if (previous.sa_handler != SIG_IGN && previous.sa_handler != SIG_DFL)
+        previous.sa_handler(sig);
+}
+
+static bool is_ours(const siginfo_t *info)
+{
+    if (info->si_code == SI_TIMER)
+        return info->si_value.sival_ptr == &cookie;
+    return info->si_code == SI_KERNEL; /* ITIMER_PROF */
+}
+
+static void record(const uintptr_t *pcs, int n, struct prof_thread *t, int64_t ticks)
+{
+    const struct prof_labels *labels =
+        t ? atomic_load_explicit(&t->labels, memory_order_acquire) : NULL;
+    struct prof_bucket *b = prof_bucket_get(&buckets, pcs, n, labels, 0);
+    if (b)
+        atomic_fetch_add_explicit(&b->values[0], ticks, memory_order_relaxed);
+    else
+        atomic_fetch_add_explicit(&prof_dropped.cpu_samples, (uint64_t)ticks, memory_order_relaxed);
+}
+
+static void record_interrupted(const siginfo_t *info, const void *ucontext)
+{
+    uintptr_t pcs[PROF_MAX_FRAMES];
+    struct prof_thread *t = prof_self_tls;
+    int64_t ticks = 1 + (info->si_code == SI_TIMER ? info->si_overrun : 0);
+    if (t)
+        t->cpu_ticks += ticks;
+    record(pcs, prof_stack_signal(pcs, PROF_MAX_FRAMES, ucontext), t, ticks);
+}
+
+static void on_sigprof(int sig, siginfo_t *info, void *ucontext)
+{
+    int saved = errno;
+    if (!is_ours(info)) {
+        pass_on(sig, info, ucontext);
+    } else {
+        atomic_fetch_add(&handlers, 1);
+        if (atomic_load(&running))
+            record_interrupted(info, ucontext);
+        atomic_fetch_sub(&handlers, 1);
+    }
+    errno = saved;
+}
+
+/* Stays installed for ever: a signal still on its way when a profile stops would kill the process
+ * under SIG_DFL. Installed anew at each start, in case the host has set its own meanwhile. */
+static int install_handler(void)
+{
+    struct sigaction ours = {.sa_sigaction = on_sigprof,
+                             .sa_flags = SA_RESTART | SA_SIGINFO | SA_ONSTACK};
+    struct sigaction old;
+    sigfillset(&ours.sa_mask);
+    /* A crash inside the handler must still reach the host's own crash handler. */
+    sigdelset(&ours.sa_mask, SIGSEGV);
+    sigdelset(&ours.sa_mask, SIGBUS);
+    if (sigaction(SIGPROF, &ours, &old) != 0)
+        return -errno;
+    if (!(old.sa_flags & SA_SIGINFO) || old.sa_sigaction != on_sigprof)
+        previous = old;
+    return 0;
+}
+
+/* ---- timers
+ * ------------------------------------------------------------------------------------------ */
+
+static struct timespec timespec_of(int64_t ns)
+{
+    return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+}
+
+/* The CPU clock of any thread of this process by its id: MAKE_THREAD_CPUCLOCK of
+ * linux/posix-timers.h, what pthread_getcpuclockid computes. */
+static clockid_t thread_cpu_clock(pid_t tid)
+{
+    return (clockid_t)((~(unsigned)tid << 3) | 6);
+}
+
+void prof_cpu_disarm_locked(struct prof_thread *t)
+{
+    if (t->has_timer)
+        timer_delete(t->timer);
+    t->has_timer = false;
+}
+
+static int64_t cpu_time_ns(clockid_t clock)
+{
+    struct timespec ts = {0};
+    clock_gettime(clock, &ts);
+    return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+static int arm_locked(struct prof_thread *t)
+{
+    pid_t tid = atomic_load(&t->tid);
+    struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGPROF};
+    ev.sigev_value.sival_ptr = &cookie;
+    ev.sigev_notify_thread_id = tid;
+    if (t->has_timer || tid == 0)
+        return 0;
+    if (timer_create(thread_cpu_clock(tid), &ev, &t->timer) != 0)
+        return -errno;
+    struct itimerspec when = {.it_interval = timespec_of(period_ns)};
+    int64_t first_ns = 1 + (int64_t)(prof_random(t) % (uint64_t)period_ns);
+    when.it_value = timespec_of(first_ns);
+    t->cpu_first_ns = cpu_time_ns(thread_cpu_clock(tid)) + first_ns;
+    t->cpu_ticks = 0;
+    t->has_timer = true;
+    timer_settime(t->timer, 0, &when, NULL);
+    return 0;
+}
+
+/* The calling thread ends: the expiries that its last kernel tick came too early for. */
+static void charge_what_is_owed(struct prof_thread *t)
+{
+    uintptr_t start = (uintptr_t)atomic_load(&t->start_routine);
+    int64_t over_ns = cpu_time_ns(CLOCK_THREAD_CPUTIME_ID) - t->cpu_first_ns;
+    int64_t owed = over_ns < 0 ? 0 : 1 + over_ns / period_ns - t->cpu_ticks;
+    if (owed > 0 && start && atomic_load(&running))
+        record(&start, 1, t, owed);
+}
+
+void prof_cpu_thread_exit_locked(struct prof_thread *t)
+{
+    if (t->has_timer) {
+        prof_cpu_disarm_locked(t);
+        charge_what_is_owed(t);
+    }
+}
+
+void prof_cpu_thread_start(struct prof_thread *t)
+{
+    if (!atomic_load(&running))
+        return;
+    prof_lock(&prof_threads_lock);
+    if (armed && !process_wide && arm_locked(t) == -EAGAIN) {
+        prof_drop(&prof_dropped.cpu_timers);
+    }
+    prof_unlock(&prof_threads_lock);
+}
+
+static void disarm_all_locked(void)
+{
+    for (struct prof_thread *t = prof_threads_first(); t; t = t->next)
+        prof_cpu_disarm_locked(t);
+    if (process_wide)
+        setitimer(ITIMER_PROF, &(struct itimerval){0}, NULL);
+    process_wide = false;
+}
+
+static int arm_process_locked(void)
+{
+    int us = period_ns / 1000;
+    struct itimerval when = {{us / 1000000, us % 1000000}, {us / 1000000, us % 1000000}};
+    if (setitimer(ITIMER_PROF, &when, NULL) != 0)
+        return -errno;
+    process_wide = true;
+    return 0;
+}
+
+/* All threads, or none: half of them on their own timers beside a process-wide one would count
+ * twice. A thread that dies between discovery and here is no error. */
+static int arm_all_locked(void)
+{
+    for (struct prof_thread *t = prof_threads_first(); t; t = t->next)
+        if (arm_locked(t) == -EAGAIN) {
+            prof_drop(&prof_dropped.cpu_timers);
+            disarm_all_locked();
+            return arm_process_locked();
+        }
+    return 0;
+}
+
+/* ---- start and stop
+ * ------------------------------------------------------------------------------------ */
+
+static int start_locked(int hz)
+{
+    if (armed)
+        return -EBUSY;
+    int rc = install_handler();
+    if (rc < 0)
+        return rc;
+    prof_threads_discover_locked();
+    period_ns = 1000000000 / hz;
+    started_ns = prof_now_ns();
+    armed = true;
+    atomic_store(&running, true);
+    rc = arm_all_locked();
+    if (rc < 0) {
+        atomic_store(&running, false);
+        armed = false;
+    }
+    return rc;
+}
+
+int prof_cpu_start(int hz)
+{
+    if (hz < 0 || hz > PROF_CPU_HZ_MAX)
+        return -EINVAL;
+    prof_init();
+    prof_self();
+    prof_enter();
+    prof_lock(&prof_threads_lock);
+    int rc = start_locked(hz ? hz : PROF_CPU_HZ_DEFAULT);
+    prof_unlock(&prof_threads_lock);
+    prof_leave();
+    return rc;
+}
+
+static void add_sample(struct prof_bucket *b, void *arg)
+{
+    struct prof_snapshot *s = arg;
+    int64_t ticks = atomic_load_explicit(&b->values[0], memory_order_relaxed);
+    struct prof_sample sample = {.pcs = b->pcs, .npcs = b->npcs, .labels = b->labels};
+    sample.values[0] = ticks;
+    sample.values[1] = ticks * s->period;
+    if (ticks > 0)
+        prof_snapshot_add(s, &sample); /* without memory the writer reports what it got */
+}
+
+static int write_and_clear(int fd, struct prof_snapshot *s)
+{
+    int rc = 0;
+    if (fd >= 0) {
+        prof_bucket_each(&buckets, add_sample, s);
+        rc = prof_encode_proto(s, fd);
+    }
+    free(s->samples);
+    prof_bucket_drop(&buckets);
+    return rc;
+}
+
+static int stop_sampling(struct prof_snapshot *s)
+{
+    int rc = -EINVAL;
+    prof_lock(&prof_threads_lock);
+    if (armed && atomic_load(&running)) {
+        atomic_store(&running, false);
+        disarm_all_locked();
+        s->taken_ns = prof_now_ns();
+        s->duration_ns = s->taken_ns - started_ns;
+        s->period = period_ns;
+        rc = 0;
+    }
+    prof_unlock(&prof_threads_lock);
+    return rc;
+}
+
+int prof_cpu_stop(int fd)
+{
+    struct prof_snapshot s = {.about = &cpu_description};
+    prof_enter();
+    int rc = stop_sampling(&s);
+    if (rc == 0) {
+        while (atomic_load(&handlers) > 0) /* a handler takes microseconds */
+            sched_yield();
+        struct timespec now;
+        clock_gettime(CLOCK_REALTIME, &now);
+        s.time_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec - s.duration_ns;
+        rc = write_and_clear(fd, &s);
+        prof_lock(&prof_threads_lock);
+        armed = false; /* only now may the next profile start and use the buckets */
+        prof_unlock(&prof_threads_lock);
+    }
+    prof_leave();
+    return rc;
+}
+
+void prof_cpu_fork_child(void)
+{
+    bool was_armed = armed;
+    atomic_store(&running, false);
+    atomic_store(&handlers, 0);
+    armed = process_wide = false;
+    if (was_armed)
+        prof_bucket_drop(&buckets);
+}

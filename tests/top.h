@@ -1,0 +1,77 @@
+/* Reads a profile as its users do: through `go tool pprof -top`. For tests. */
+#ifndef TESTS_TOP_H
+#define TESTS_TOP_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct top_row {
+    double flat, cum;
+    char function[256];
+};
+
+struct top {
+    double total;
+    size_t n;
+    struct top_row row[512];
+};
+
+/* An empty temporary file, open for writing; its name goes into path, which has room for 64. */
+static inline int top_file(char *path)
+{
+    strcpy(path, "/tmp/prof-test-XXXXXX");
+    return mkstemp(path);
+}
+
+/* Fills t from the profile at path; values are in `unit` ("ns", "bytes", "count" ...). Removes the
+ * file. False, with a line on standard error, when pprof did not accept the profile. */
+static inline int top_read(struct top *t, const char *path, const char *sample_index,
+                           const char *unit)
+{
+    char line[1024];
+    snprintf(line, sizeof line,
+             "go tool pprof -symbolize=none -top -nodecount=500 -nodefraction=0 -sample_index=%s "
+             "-unit=%s %s 2>&1",
+             sample_index, unit, path);
+    *t = (struct top){0};
+    FILE *f = popen(line, "r");
+    int in_rows = 0;
+    while (f && fgets(line, sizeof line, f)) {
+        struct top_row *r = &t->row[t->n];
+        double of;
+        if (!in_rows && sscanf(line, "Showing nodes accounting for %*[^,], %*s of %lf", &of) == 1)
+            t->total = of;
+        if (!in_rows)
+            in_rows = strstr(line, "flat%") != NULL;
+        else if (t->n < 512 && sscanf(line, "%lf%*s %*s %*s %lf%*s %*s %255[^\n]", &r->flat,
+                                      &r->cum, r->function) == 3)
+            t->n++;
+        else if (t->n < 512 &&
+                 sscanf(line, "%lf %*s %*s %lf %*s %255[^\n]", &r->flat, &r->cum, r->function) == 3)
+            t->n++;
+    }
+    int rc = f ? pclose(f) : -1;
+    if (rc != 0 || !in_rows)
+        fprintf(stderr, "# pprof did not accept %s (%s): status %d\n", path, sample_index, rc);
+    unlink(path);
+    return rc == 0 && in_rows;
+}
+
+/* The row of a function; zeros when it has none. Inlined copies are marked and count with it. */
+static inline struct top_row top_of(const struct top *t, const char *function)
+{
+    struct top_row sum = {0};
+    size_t len = strlen(function);
+    for (size_t i = 0; i < t->n; i++)
+        if (strncmp(t->row[i].function, function, len) == 0 &&
+            (t->row[i].function[len] == '\0' || t->row[i].function[len] == ' ')) {
+            sum.flat += t->row[i].flat;
+            sum.cum += t->row[i].cum;
+        }
+    return sum;
+}
+#endif
