@@ -71,8 +71,7 @@ static bool ranges_next(const struct walk *w, struct ranges *r)
     return false;
 }
 
-/* ---- file names
- * -------------------------------------------------------------------------------------------- */
+/* ---- file names ------------------------------------------------------------------------------ */
 
 /* Appends path to what stands from clean to `to`, element by element: /a/./b/../c is /a/c.
  * Compilers join names without looking. */
@@ -114,8 +113,7 @@ static const char *file_name(const struct walk *w, const char *path)
     return prof_pool_string(w->pool, clean);
 }
 
-/* ---- frames
- * ---------------------------------------------------------------------------------------------- */
+/* ---- frames ---------------------------------------------------------------------------------- */
 
 static const char *string_attribute(Dwarf_Die *die, unsigned name)
 {

@@ -85,8 +85,7 @@ static void put_value_type(struct encoder *e, int field, const struct prof_value
     prof_wire_end(&e->wire, message);
 }
 
-/* ---- samples
- * ------------------------------------------------------------------------------------- */
+/* ---- samples --------------------------------------------------------------------------------- */
 
 static void put_label(struct encoder *e, const char *key, const char *text, int64_t number)
 {
@@ -129,8 +128,7 @@ static void put_sample(struct encoder *e, const struct prof_sample *s, int nvalu
     prof_wire_end(&e->wire, message);
 }
 
-/* ---- mappings, locations, functions
- * ----------------------------------------------------------------- */
+/* ---- mappings, locations, functions ---------------------------------------------------------- */
 
 static void put_mapping(struct encoder *e, size_t i)
 {
@@ -227,8 +225,7 @@ static void put_function(struct encoder *e, uint32_t i)
     prof_wire_end(&e->wire, message);
 }
 
-/* ---- the whole
- * ---------------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static void put_header(struct encoder *e, const struct prof_snapshot *s)
 {
@@ -251,13 +248,9 @@ static void put_comment(struct encoder *e, uint64_t n, const char *what)
     prof_wire_uint(&e->wire, PROFILE_COMMENT, string(e, text));
 }
 
-#pragma weak prof_drops
-
 static void put_comments(struct encoder *e)
 {
     struct prof_drops d;
-    if (!prof_drops)
-        return;
     prof_drops(&d);
     put_comment(e, d.cpu_samples, "CPU samples (no memory, or the stack was not safe to walk)");
     put_comment(e, d.cpu_timers,

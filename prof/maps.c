@@ -14,8 +14,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* ---- /proc/self/maps
- * ----------------------------------------------------------------------------------- */
+/* ---- /proc/self/maps ------------------------------------------------------------------------- */
 
 /* The whole file, NUL-terminated; the caller frees it. */
 static char *read_maps(void)
@@ -131,8 +130,7 @@ const struct prof_map *prof_maps_find(const struct prof_map *maps, size_t n, uin
     return low < n && maps[low].start <= pc ? &maps[low] : NULL;
 }
 
-/* ---- images
- * -------------------------------------------------------------------------------------------- */
+/* ---- images ---------------------------------------------------------------------------------- */
 
 bool prof_memory_read(uintptr_t from, void *to, size_t bytes)
 {

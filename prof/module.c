@@ -19,8 +19,7 @@
 
 #define DEBUG_ROOT "/usr/lib/debug"
 
-/* ---- files
- * ---------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 /* An ELF file, or NULL; *fd is then -1. Not blocked by a FIFO of that name. */
 static Elf *open_elf(const char *path, int *fd)
@@ -90,8 +89,7 @@ static void open_vdso(struct prof_module *m, const struct prof_map *map)
         m->elf = elf_memory(m->memory, size);
 }
 
-/* ---- debug information
- * ------------------------------------------------------------------------------------ */
+/* ---- debug information ----------------------------------------------------------------------- */
 
 static Elf_Scn *find_section(Elf *elf, const char *name)
 {

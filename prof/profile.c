@@ -6,13 +6,8 @@
 #include "prof/internal.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Weak until the sources have landed. */
-#pragma weak prof_source_heap
-#pragma weak prof_source_allocs
 
 static const struct prof_source *const builtin[] = {
     &prof_source_heap,
@@ -24,7 +19,7 @@ struct registered {
     struct registered *next;
     const struct prof_source *source;
 };
-static pthread_mutex_t registered_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct prof_lock registered_lock;
 static struct registered *registered;
 
 static const struct prof_source *find_locked(const char *name)
@@ -32,7 +27,7 @@ static const struct prof_source *find_locked(const char *name)
     if (strcmp(name, "thread") == 0)
         name = "goroutine";
     for (size_t i = 0; i < sizeof builtin / sizeof builtin[0]; i++)
-        if (builtin[i] && strcmp(builtin[i]->about->name, name) == 0)
+        if (strcmp(builtin[i]->about->name, name) == 0)
             return builtin[i];
     for (const struct registered *r = registered; r; r = r->next)
         if (strcmp(r->source->about->name, name) == 0)
@@ -42,28 +37,32 @@ static const struct prof_source *find_locked(const char *name)
 
 static const struct prof_source *find(const char *name)
 {
-    pthread_mutex_lock(&registered_lock);
+    prof_lock(&registered_lock);
     const struct prof_source *source = find_locked(name);
-    pthread_mutex_unlock(&registered_lock);
+    prof_unlock(&registered_lock);
     return source;
 }
 
 int prof_source_register(const struct prof_source *source)
 {
+    prof_enter();
     struct registered *r = malloc(sizeof *r);
+    prof_leave();
     if (!r)
         return -ENOMEM;
-    pthread_mutex_lock(&registered_lock);
+    prof_lock(&registered_lock);
     bool taken = find_locked(source->about->name) != NULL;
     if (!taken) {
         *r = (struct registered){registered, source};
         registered = r;
     }
-    pthread_mutex_unlock(&registered_lock);
-    if (!taken)
-        return 0;
-    free(r);
-    return -EEXIST;
+    prof_unlock(&registered_lock);
+    if (taken) {
+        prof_enter();
+        free(r);
+        prof_leave();
+    }
+    return taken ? -EEXIST : 0;
 }
 
 static int64_t realtime_ns(void)
@@ -87,8 +86,7 @@ int prof_snapshot_add(struct prof_snapshot *s, const struct prof_sample *sample)
     return 0;
 }
 
-/* ---- entries: samples by stack, labels and tag
- * ---------------------------------------------------- */
+/* ---- entries: samples by stack, labels and tag ----------------------------------------------- */
 
 static bool same_entry(const struct prof_sample *a, const struct prof_sample *b)
 {
@@ -152,8 +150,7 @@ static int coalesce(struct prof_snapshot *s)
     return 0;
 }
 
-/* ---- snapshots
- * ------------------------------------------------------------------------------------- */
+/* ---- snapshots ------------------------------------------------------------------------------- */
 
 static int take(const struct prof_source *source, struct prof_snapshot **out)
 {
@@ -176,31 +173,36 @@ static int take(const struct prof_source *source, struct prof_snapshot **out)
 
 int prof_snapshot_take(const char *name, struct prof_snapshot **out)
 {
+    prof_enter();
     const struct prof_source *source = find(name);
-    return source ? take(source, out) : -ENOENT;
+    int err = source ? take(source, out) : -ENOENT;
+    prof_leave();
+    return err;
 }
 
 void prof_snapshot_free(struct prof_snapshot *s)
 {
     if (!s)
         return;
+    prof_enter();
     free(s->samples);
     free(s->memory);
     free(s);
+    prof_leave();
 }
 
 int prof_snapshot_write(const struct prof_snapshot *s, int fd, int debug)
 {
-    if (debug == 0)
-        return prof_encode_proto(s, fd);
-    return debug == 1 ? prof_encode_text(s, fd) : -EINVAL;
+    prof_enter();
+    int err = debug == 0   ? prof_encode_proto(s, fd)
+              : debug == 1 ? prof_encode_text(s, fd)
+                           : -EINVAL;
+    prof_leave();
+    return err;
 }
 
-int prof_write(const char *name, int fd, int debug)
+static int write_source(const struct prof_source *source, int fd, int debug)
 {
-    const struct prof_source *source = find(name);
-    if (!source)
-        return -ENOENT;
     if (debug == 2 && source->write_detail)
         return source->write_detail(fd);
     if (debug != 0 && debug != 1)
@@ -214,10 +216,22 @@ int prof_write(const char *name, int fd, int debug)
     return err;
 }
 
+int prof_write(const char *name, int fd, int debug)
+{
+    prof_enter();
+    const struct prof_source *source = find(name);
+    int err = source ? write_source(source, fd, debug) : -ENOENT;
+    prof_leave();
+    return err;
+}
+
 int64_t prof_count(const char *name)
 {
+    prof_enter();
     const struct prof_source *source = find(name);
-    return source ? source->count(source) : -ENOENT;
+    int64_t n = source ? source->count(source) : -ENOENT;
+    prof_leave();
+    return n;
 }
 
 /* ---- deltas -------------------------------------------------------------------------------------
@@ -235,7 +249,7 @@ static bool subtract_entry(struct prof_sample *later, const struct prof_sample *
     return left;
 }
 
-int prof_snapshot_subtract(struct prof_snapshot *later, const struct prof_snapshot *earlier)
+static int subtract(struct prof_snapshot *later, const struct prof_snapshot *earlier)
 {
     if (later->about != earlier->about)
         return -EINVAL;
@@ -256,6 +270,14 @@ int prof_snapshot_subtract(struct prof_snapshot *later, const struct prof_snapsh
     later->duration_ns = later->taken_ns - earlier->taken_ns;
     free(before.slots);
     return 0;
+}
+
+int prof_snapshot_subtract(struct prof_snapshot *later, const struct prof_snapshot *earlier)
+{
+    prof_enter();
+    int err = subtract(later, earlier);
+    prof_leave();
+    return err;
 }
 
 /* Every PC of the samples that will be written. */

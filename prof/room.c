@@ -33,7 +33,9 @@ static bool enough_here(void)
 static void *run(void *arg)
 {
     struct work *w = arg;
+    prof_enter();
     w->result = w->fn(w->arg);
+    prof_leave();
     return NULL;
 }
 

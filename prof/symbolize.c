@@ -49,8 +49,7 @@ static bool take_pcs(struct work *w, const uintptr_t *pcs, size_t n)
     return true;
 }
 
-/* ---- mappings
- * -------------------------------------------------------------------------------------------- */
+/* ---- mappings -------------------------------------------------------------------------------- */
 
 static int mapping_add(struct work *w, const struct prof_map *map, const struct prof_image *image)
 {

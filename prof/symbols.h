@@ -9,8 +9,7 @@
 #include <elfutils/libdw.h>
 #include <gelf.h>
 
-/* ---- maps.c: what is mapped, and the ELF image in memory
- * ------------------------------------------- */
+/* ---- maps.c: what is mapped, and the ELF image in memory ------------------------------------- */
 
 struct prof_map { /* a line of /proc/self/maps */
     uintptr_t start, end;
@@ -47,8 +46,7 @@ bool prof_image_from_file(Elf *elf, struct prof_image *out);
 /* File offset to the address that the ELF file and its debug information speak of. */
 bool prof_image_address(const struct prof_image *image, uint64_t offset, uint64_t *address);
 
-/* ---- module.c: a mapped file opened, with the files of its debug information
- * ------------------------- */
+/* ---- module.c: a mapped file opened, with the files of its debug information ----------------- */
 
 struct prof_module {
     Elf *elf;         /* NULL: neither file nor memory could be read */
@@ -64,15 +62,13 @@ void prof_module_open(struct prof_module *m, const struct prof_map *map,
 bool prof_module_reopen_dwarf(struct prof_module *m);
 void prof_module_close(struct prof_module *m);
 
-/* ---- demangle.c
- * ---------------------------------------------------------------------------------------- */
+/* ---- demangle.c ------------------------------------------------------------------------------ */
 
 /* What to show for a symbol or linkage name: without what names a copy of a function, C++ demangled
  * if it can be. */
 const char *prof_shown_name(struct prof_pool *pool, const char *name);
 
-/* ---- dwarf.c, elfsym.c
- * -------------------------------------------------------------------------------- */
+/* ---- dwarf.c, elfsym.c ----------------------------------------------------------------------- */
 
 struct prof_frame { /* a function, or a call inlined into the function of the parent */
     const struct prof_frame *parent; /* NULL: a function that has its own code */

@@ -195,14 +195,10 @@ static void put_heap_values(FILE *f, struct sampled inuse, struct sampled alloc)
             alloc.count, alloc.bytes);
 }
 
-#pragma weak prof_alloc_counts
-
 static void put_statistics(FILE *f)
 {
     struct prof_alloc_counts c;
     struct rusage usage;
-    if (!prof_alloc_counts)
-        return;
     prof_alloc_counts(&c);
     getrusage(RUSAGE_SELF, &usage);
     fprintf(f, "\n# malloc statistics\n");
@@ -236,8 +232,7 @@ static void put_heap(FILE *f, const struct prof_snapshot *s, const struct prof_s
     put_statistics(f);
 }
 
-/* ---- counts, contention
- * ----------------------------------------------------------------------------------------- */
+/* ---- counts, contention ---------------------------------------------------------------------- */
 
 static void put_counts(FILE *f, const struct prof_snapshot *s, const struct prof_symbols *symbols)
 {

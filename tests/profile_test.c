@@ -14,8 +14,7 @@
 
 #include <cmocka.h>
 
-/* ---- sources
- * ---------------------------------------------------------------------------------------------- */
+/* ---- sources --------------------------------------------------------------------------------- */
 
 /* What the next snapshot of any of them holds. */
 static struct prof_sample stock[16];
@@ -97,8 +96,7 @@ static struct prof_sample *put(const uintptr_t *pcs, uint32_t npcs)
     return &stock[nstock++];
 }
 
-/* ---- reading a profile back
- * ------------------------------------------------------------------------------- */
+/* ---- reading a profile back ------------------------------------------------------------------ */
 
 enum { MAX_STRINGS = 512 };
 
@@ -203,8 +201,7 @@ static struct profile write_and_decode(const char *name)
     return p;
 }
 
-/* ---- profile.proto
- * ------------------------------------------------------------------------------------------ */
+/* ---- profile.proto --------------------------------------------------------------------------- */
 
 static void header(void **state)
 {
@@ -333,8 +330,7 @@ static void empty(void **state)
     discard(&p);
 }
 
-/* ---- names and errors
- * ----------------------------------------------------------------------------------------- */
+/* ---- names and errors ------------------------------------------------------------------------ */
 
 static void errors(void **state)
 {
@@ -379,7 +375,7 @@ static void subtract(void **state)
     stock[0].values[1] = 3;
     stock[2].values[3] = 4;
     struct prof_sample *s = put(low, 1); /* new: the same stack, another size */
-    s->bytes = 32;
+    s->bytes = s->tag = 32;
     s->values[0] = 1;
     s = put(low, 1); /* new: other labels */
     s->labels = labels;

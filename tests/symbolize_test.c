@@ -22,8 +22,7 @@
 
 static char dir[] = "/tmp/symbolize_test.XXXXXX";
 
-/* ---- building and loading
- * ------------------------------------------------------------------------------ */
+/* ---- building and loading -------------------------------------------------------------------- */
 
 __attribute__((format(printf, 1, 2))) static bool shell(const char *format, ...)
 {
@@ -47,9 +46,10 @@ static const char *build(const char *cc, const char *flags)
     static char path[128];
     static int n;
     snprintf(path, sizeof path, "%s/marks%d.so", dir, n++);
-    if (!shell("%s %s -fPIC -shared -fno-omit-frame-pointer -Wl,--build-id -o %s "
-               "tests/symbols/marks.c",
-               cc, flags, path))
+    /* From there: with -gsplit-dwarf clang leaves its files where it runs. */
+    if (!shell("s=$PWD/tests/symbols/marks.c; cd %s && %s %s -fPIC -shared -fno-omit-frame-pointer "
+               "-Wl,--build-id -o %s $s",
+               dir, cc, flags, path))
         fail_msg("cannot build the fixture: %s %s", cc, flags);
     return path;
 }
@@ -133,8 +133,7 @@ static void check_all(const char *path, const char *how)
     dlclose(module);
 }
 
-/* ---- debug information in the module
- * ------------------------------------------------------------------------ */
+/* ---- debug information in the module --------------------------------------------------------- */
 
 static void each_way_with(const char *cc)
 {
@@ -194,8 +193,7 @@ static void relative_sources(void **state)
     check_all(path, "compiled elsewhere");
 }
 
-/* ---- debug information elsewhere
- * ------------------------------------------------------------------------------ */
+/* ---- debug information elsewhere ------------------------------------------------------------- */
 
 static void separate_file(void **state)
 {
@@ -235,8 +233,7 @@ static void wrong_separate_file(void **state)
     dlclose(module);
 }
 
-/* ---- less than debug information
- * ----------------------------------------------------------------------------- */
+/* ---- less than debug information ------------------------------------------------------------- */
 
 static void symbol_table_only(void **state)
 {
@@ -377,8 +374,7 @@ static void program_first(void **state)
     prof_symbols_free(&s);
 }
 
-/* ---- broken files
- * ------------------------------------------------------------------------------------------- */
+/* ---- broken files ---------------------------------------------------------------------------- */
 
 static uint64_t next_random(uint64_t *state)
 {

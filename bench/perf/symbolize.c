@@ -21,8 +21,7 @@ struct outcome {
     int lines, inlined, functions;
 };
 
-/* ---- the generated module
- * ------------------------------------------------------------------------------ */
+/* ---- the generated module -------------------------------------------------------------------- */
 
 static void write_source(FILE *f)
 {
@@ -94,8 +93,7 @@ static size_t take_pcs(uintptr_t *pcs)
     return n;
 }
 
-/* ---- measuring
- * ------------------------------------------------------------------------------------------- */
+/* ---- measuring ------------------------------------------------------------------------------- */
 
 static double status_mb(const char *key)
 {
