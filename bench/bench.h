@@ -35,8 +35,7 @@ struct bench {
 
 typedef void bench_fn(struct bench *b, void *arg);
 
-/* ---- registration
- * ------------------------------------------------------------------------------------- */
+/* ---- registration ---------------------------------------------------------------------------- */
 
 /* Static memory that the harness links into its list. */
 struct bench_entry {
@@ -58,7 +57,7 @@ void bench_set_package(const char *name);
                                            bench_body_##name, 0};                                  \
         bench_register(&entry);                                                                    \
     }                                                                                              \
-    static void bench_body_##name(struct bench *b)
+    static void bench_body_##name(__attribute__((unused)) struct bench *b)
 
 /* The name for the `pkg:` line, once a program; without it that is the program's name. */
 #define BENCH_PACKAGE(name)                                                                        \
@@ -67,8 +66,7 @@ void bench_set_package(const char *name);
         bench_set_package(name);                                                                   \
     }
 
-/* ---- the loop
- * ------------------------------------------------------------------------------------------- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 bool bench_loop_edge(struct bench *b); /* the first and the last call; for bench_loop alone */
 
@@ -102,17 +100,14 @@ int64_t bench_n(const struct bench *b);
         bench_hide_;                                                                               \
     })
 
-/* ---- sub-benchmarks
- * -------------------------------------------------------------------------------------- */
+/* ---- sub-benchmarks -------------------------------------------------------------------------- */
 
 /* Runs fn(b, arg) as a benchmark named PARENT/name; key=value names (impl=memo) make columns in
  * benchstat. A benchmark that calls this is called once and not measured itself. False: it failed.
  */
 bool bench_run(struct bench *b, const char *name, bench_fn *fn, void *arg);
 
-/* ---- timer
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- timer ----------------------------------------------------------------------------------- */
 
 /* The timer runs when a benchmark is called. Time and allocations count while it runs. */
 void bench_start_timer(struct bench *b);
@@ -121,8 +116,7 @@ void bench_reset_timer(
     struct bench *b); /* forgets time, allocations and metrics so far; does not start or stop */
 int64_t bench_elapsed_ns(const struct bench *b);
 
-/* ---- results
- * ---------------------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 /* Bytes processed in one iteration: adds MB/s. */
 void bench_set_bytes(struct bench *b, int64_t bytes);
@@ -134,8 +128,7 @@ void bench_report_metric(struct bench *b, double value, const char *unit);
 /* As -benchmem, for this benchmark. */
 void bench_report_allocs(struct bench *b);
 
-/* ---- parallel
- * --------------------------------------------------------------------------------------------- */
+/* ---- parallel -------------------------------------------------------------------------------- */
 
 /* Threads that may run at a time: the current element of -cpu, else the CPUs there are. */
 int bench_procs(const struct bench *b);
@@ -164,8 +157,7 @@ static inline bool bench_pb_next(struct bench_pb *pb)
  * In place of the loop. Starting the threads is not measured. */
 void bench_parallel(struct bench *b, bench_pb_fn *fn, void *arg);
 
-/* ---- saying things
- * ---------------------------------------------------------------------------------------- */
+/* ---- saying things --------------------------------------------------------------------------- */
 
 /* All take a printf format. Printed with file and line beneath the result. bench_log and
  * bench_error: any thread. bench_fatal and bench_skip end the benchmark (called on one of its other
@@ -183,8 +175,7 @@ bool bench_failed(const struct bench *b);
 const char *
 bench_name(const struct bench *b); /* the full name; lives as long as the benchmark runs */
 
-/* ---- the program
- * ------------------------------------------------------------------------------------------- */
+/* ---- the program ----------------------------------------------------------------------------- */
 
 /* What libbench's main() calls: parses the flags, runs, prints. Returns the exit status: 0, 1 when
  * a benchmark failed or a profile could not be written, 2 when the command line was wrong. Once a

@@ -21,23 +21,20 @@ static inline int64_t bench_now_ns(void)
     return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
 }
 
-/* ---- registry.c
- * --------------------------------------------------------------------------------------- */
+/* ---- registry.c ------------------------------------------------------------------------------ */
 
 /* All that were registered, by file and line. */
 const struct bench_entry *bench_entries(void);
 const char *bench_package(void);
 
-/* ---- parse.c
- * ------------------------------------------------------------------------------------------ */
+/* ---- parse.c --------------------------------------------------------------------------------- */
 
 /* "1h30m", "1.5s", "300ms", as Go's time.ParseDuration; not negative. False: it is none. */
 bool bench_parse_duration(const char *text, int64_t *ns);
 /* A decimal number from min to INT64_MAX. */
 bool bench_parse_int(const char *text, int64_t min, int64_t *value);
 
-/* ---- flags.c
- * ------------------------------------------------------------------------------------------ */
+/* ---- flags.c --------------------------------------------------------------------------------- */
 
 enum { BENCH_PROCS_MAX = 64, BENCH_THREADS_MAX = 4096 };
 enum bench_profile { BENCH_PROFILE_CPU, BENCH_PROFILE_MEM, BENCH_PROFILES };
@@ -63,8 +60,7 @@ void bench_print_help(FILE *out);
 /* Prints one line, "PROGRAM: ...", to stderr. Returns status. */
 int bench_complain(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* ---- match.c
- * ------------------------------------------------------------------------------------------ */
+/* ---- match.c --------------------------------------------------------------------------------- */
 
 struct bench_matcher;
 
@@ -75,8 +71,7 @@ void bench_matcher_free(struct bench_matcher *m);
 /* Whether the name's elements match as far as both go. *partial: the pattern has more elements. */
 bool bench_matcher_matches(const struct bench_matcher *m, const char *name, bool *partial);
 
-/* ---- names.c
- * ------------------------------------------------------------------------------------------ */
+/* ---- names.c --------------------------------------------------------------------------------- */
 
 struct bench_names; /* those given out so far */
 
@@ -87,8 +82,7 @@ void bench_names_free(struct bench_names **names);
 /* Replaces white space by '_' and unprintable bytes by escapes. malloc'ed; NULL: no memory. */
 char *bench_clean_name(const char *name);
 
-/* ---- run.c
- * -------------------------------------------------------------------------------------------- */
+/* ---- run.c ----------------------------------------------------------------------------------- */
 
 struct bench_context { /* one run of the program */
     const struct bench_options *options;
@@ -146,8 +140,7 @@ int64_t bench_predict(int64_t goal_ns, int64_t previous_n, int64_t previous_ns, 
 /* The name of what runs now, copied. Any thread. */
 void bench_running(char *name, size_t size);
 
-/* ---- say.c
- * -------------------------------------------------------------------------------------------- */
+/* ---- say.c ----------------------------------------------------------------------------------- */
 
 /* Marks it and what it is part of as failed. Any thread. */
 void bench_mark_failed(struct bench_state *b);
@@ -157,16 +150,14 @@ void bench_harness_error(struct bench_state *b, const char *format, ...)
 /* Prints "--- TAG: NAME" and what was said. */
 void bench_print_output(struct bench_state *b, const char *tag, const char *name, bool trim);
 
-/* ---- result.c
- * ----------------------------------------------------------------------------------------- */
+/* ---- result.c -------------------------------------------------------------------------------- */
 
 void bench_print_header(FILE *out);
 /* "      27\t  47623057 ns/op\t ...": everything but the name and the end of the line. */
 void bench_print_result(FILE *out, const struct bench_state *b);
 void bench_print_value(FILE *out, double value, const char *unit);
 
-/* ---- profile.c
- * ---------------------------------------------------------------------------------------- */
+/* ---- profile.c ------------------------------------------------------------------------------- */
 
 /* The exit status, 0 when all is well; else the reason was printed. */
 int bench_profiles_check(const struct bench_options *o); /* can the files be written? */
@@ -175,15 +166,13 @@ int bench_profiles_write(const struct bench_options *o);
 /* Leaves no unfinished file behind. Any thread. */
 void bench_profiles_abort(void);
 
-/* ---- watch.c
- * ------------------------------------------------------------------------------------------ */
+/* ---- watch.c --------------------------------------------------------------------------------- */
 
 int bench_watch_start(const struct bench_options *o, int64_t start_ns);
 /* After this the run ends by itself and nothing else ends it: no time limit, no signal. */
 void bench_watch_stop(void);
 
-/* ---- main.c
- * ------------------------------------------------------------------------------------------- */
+/* ---- main.c ---------------------------------------------------------------------------------- */
 
 /* The last lines: PASS or FAIL, and go test's summary. */
 void bench_print_end(bool ok, int64_t start_ns);

@@ -8,8 +8,8 @@ void bench_print_end(bool ok, int64_t start_ns)
 {
     double seconds = (double)(bench_now_ns() - start_ns) / 1e9;
 
-    printf("%s\n%s\t%s\t%.3fs\n", ok ? "PASS" : "FAIL", ok ? "ok  " : "FAIL", bench_package(),
-           seconds);
+    printf("%s\n%s\t%s\t%.3fs\n", ok ? "PASS" : "FAIL\nexit status 1", ok ? "ok  " : "FAIL",
+           bench_package(), seconds);
 }
 
 static int compile(const char *flag, const char *pattern, bool split, struct bench_matcher **out)
@@ -69,7 +69,7 @@ static int run(struct bench_context *c, int64_t start_ns)
         bench_complain(0,
                        "nothing to run: choose benchmarks with -bench REGEXP (-bench . runs all)");
     bool ok = bench_run_all(c);
-    if (o->bench && !c->matched) {
+    if (o->bench && !c->matched && ok) {
         bench_watch_stop();
         return complain_no_match(o);
     }

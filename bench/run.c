@@ -182,6 +182,16 @@ static void forget_run(struct bench_state *s)
     s->report_allocs = s->failed = s->finished = s->skipped = false;
 }
 
+/* Go pads by characters, printf by bytes. */
+static void print_name(const struct bench_context *c, const char *name)
+{
+    int width = c->name_width;
+
+    for (const char *p = name; *p; p++)
+        width += (*p & 0xc0) == 0x80;
+    printf("%-*s\t", width, name);
+}
+
 static void measure(struct bench_state *s, int procs, bool first)
 {
     bool verbose = s->context->options->verbose;
@@ -192,7 +202,7 @@ static void measure(struct bench_state *s, int procs, bool first)
         return;
     name_with_procs(name, (size_t)width + 1, s->name, procs);
     if (!verbose)
-        printf("%-*s\t", s->context->name_width, name);
+        print_name(s->context, name);
     fflush(stdout);
     if (!first)
         forget_run(s);
@@ -204,7 +214,7 @@ static void measure(struct bench_state *s, int procs, bool first)
             bench_print_output(s, s->skipped ? "SKIP" : "BENCH", name, true);
         } else {
             if (verbose)
-                printf("%-*s\t", s->context->name_width, name);
+                print_name(s->context, name);
             bench_print_result(stdout, s);
             putchar('\n');
             if (s->output)

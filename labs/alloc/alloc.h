@@ -5,11 +5,14 @@
  *   fixed.c   alloc_pool    borrows the buffers from a pool and gives them back
  *   arena.c   alloc_arena   allocates one block and cuts it up (the bonus)
  *   hold.c                  what `hold` keeps: a leak to look for in the heap profile
+ *   buffers.c               what all of them share
  *
  * Look first: run `Allocate/impl=plain` with -benchmem. allocs/op says how often, B/op how much.
  * Then take a heap profile and read it twice, with -sample_index=alloc_space and with
- * -sample_index=inuse_space. Which one shows the churn, and which the leak? Hint: a pooled buffer
- * must not be lent to two at a time, and what was written into it must be wiped. */
+ * -sample_index=inuse_space. Which one shows the churn, and which the leak?
+ *
+ * Hint: a pooled buffer must not be lent to two at a time, and what was written into it must be
+ * wiped. */
 #ifndef LABS_ALLOC_H
 #define LABS_ALLOC_H
 
@@ -38,8 +41,7 @@ const struct alloc_impl *alloc_impl_find(const char *name);
  * were held. */
 size_t lab_alloc_release(void);
 
-/* ---- the parts, for whoever reads on
- * ------------------------------------------------------------------ */
+/* ---- the parts, for whoever reads on --------------------------------------------------------- */
 
 /* A collection of buffers. */
 struct buffers {

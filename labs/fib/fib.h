@@ -7,8 +7,9 @@
  *
  * Look first: take a CPU profile of `Fib/impl=recursive` and read `top`. Which function has all the
  * flat time? Then `peek fib_recursive`: who calls it most? A function that is its own biggest
- * caller computes things again. Hint: how many different arguments does fib_recursive(35) ever see?
- */
+ * caller computes things again.
+ *
+ * Hint: how many different arguments does fib_recursive(35) ever see? */
 #ifndef LABS_FIB_H
 #define LABS_FIB_H
 

@@ -3,8 +3,9 @@
  * fib_memo keeps the shape of the recursion and looks each argument up first. The map is uthash, a
  * hash table in a header; the mutex would let several threads share one memo, as in the Go program
  * this lab goes back to. With one thread it is never contended, so it costs a few nanoseconds a
- * call and no more. fib_iterative asks what the memo is for: only the last two numbers are ever
- * needed again.
+ * call and no more.
+ *
+ * fib_iterative asks what the memo is for: only the last two numbers are ever needed again.
  *
  * Hint: the profile of the fixed program is about something else. What is hot now, and is it worth
  * your time? */

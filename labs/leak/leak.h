@@ -1,15 +1,15 @@
 /* Lab 4: threads that never end, C's goroutine leak. Each call starts a crew of `workers` threads,
  * gives every one of them a job, and adds up what they computed.
  *
- *   slow.c    leak_leaky    forgets the crew: its threads wait for ever for the next job, which
- * never comes fixed.c   leak_joined   tells the crew to stop, and waits until every thread has
- * ended crew.c                  the threads, the same for both, with the stop signal that
- * leak_leaky never sends
+ *   slow.c    leak_leaky    forgets the crew: its threads wait for a next job that never comes
+ *   fixed.c   leak_joined   tells the crew to stop, and waits until every thread has ended
+ *   crew.c                  the threads, the same for both, and the stop signal nobody sends
  *
  * Look first: run `Leak` and read the threads-left/op. Then look at a program that leaks with
  * `ls /proc/PID/task | wc -l`, twice; and at the goroutine profile: where do they all stand, and
- * who started them? Hint: a leaked thread costs no CPU time, so no CPU profile will ever show it.
- */
+ * who started them?
+ *
+ * Hint: a leaked thread costs no CPU time, so no CPU profile will ever show it. */
 #ifndef LABS_LEAK_H
 #define LABS_LEAK_H
 
@@ -37,8 +37,7 @@ int lab_leak_count(void);
  * ago (0: all of them). Returns how many threads that were. */
 int lab_leak_stop(int64_t age_ns);
 
-/* ---- shared by both
- * --------------------------------------------------------------------------------------- */
+/* ---- shared by both -------------------------------------------------------------------------- */
 
 struct leak_crew;
 

@@ -1,17 +1,18 @@
 /* Lab 3: a hot lock. `workers` threads do `iter` items each; an item is a computation of `units`
  * steps whose result is added to one shared sum.
  *
- *   slow.c    mutex_single    computes and adds inside one lock: the threads take turns, one core
- * works fixed.c   mutex_narrow    computes outside, takes the lock only to add mutex_sharded
- * computes inside a lock, but there are 16 of them, each on its own cache line mutex_atomic
- * computes outside, adds with one atomic instruction (the bonus) work.c                    the
- * computation, and the threads, the same for all four
+ *   slow.c    mutex_single    computes and adds inside one lock: the threads take turns
+ *   fixed.c   mutex_narrow    computes outside, takes the lock only to add
+ *             mutex_sharded   computes inside, but there are 64 locks, each on its own cache line
+ *             mutex_atomic    computes outside, adds with one atomic instruction (the bonus)
+ *   work.c                    the computation and the threads, the same for all four
  *
- * Look first: run `HotMutex/impl=single` and compare the time with the CPU time (`time bin/bench
- * ...`): two cores, and less than two seconds of CPU in a second. A CPU profile looks the same
- * before and after; it shows who works, not who waits. The mutex profile (who makes others wait)
- * and the block profile (who waits) show the lock. Hint: what in the locked section needs the lock?
- */
+ * Look first: compare real and user time of `time bin/bench -bench HotMutex/impl=single`: there are
+ * several cores, and one of them works. A CPU profile looks much the same before and after: it
+ * shows who works, not who waits. The mutex profile (who makes others wait) and the block profile
+ * (who waits) show the lock.
+ *
+ * Hint: what in the locked section needs the lock? */
 #ifndef LABS_MUTEX_H
 #define LABS_MUTEX_H
 
@@ -45,8 +46,7 @@ const struct mutex_impl *mutex_impl_find(const char *name);
  * call (2 ms). */
 int64_t lab_mutex_units(int64_t hold_ns);
 
-/* ---- shared by the variants
- * ---------------------------------------------------------------------------- */
+/* ---- shared by the variants ------------------------------------------------------------------ */
 
 /* The computation: `units` dependent steps from a seed. Nothing in it can be left out or done
  * ahead. */

@@ -54,8 +54,7 @@ int mutex_run_workers(const struct mutex_task *task, void *state,
     return -err;
 }
 
-/* ---- units for nanoseconds
- * ----------------------------------------------------------------------------- */
+/* ---- units for nanoseconds ------------------------------------------------------------------- */
 
 static double units_per_ns;
 

@@ -1,0 +1,102 @@
+#!/bin/bash
+# bin/bench, the labs' benchmarks: names that pair up, profiles that are whole or not there, an end that leaves nothing
+# behind. The harness itself is tested in bench_test.c and bench_run_test.c.
+. "$(dirname "$0")/lib.sh"
+
+bench=$BIN/bench
+
+# ---- names ----
+run "$bench" -bench . -benchtime 1x -benchmem
+exits "runs every benchmark once" 0
+for name in Fib/impl={recursive,memo,iterative} Allocate/impl={plain,pool,arena} \
+    HotMutex/impl={single,narrow,sharded,atomic} Leak/impl={leaky,joined}; do
+    like "has $name" "$out" "^Benchmark$name(-[0-9]+)? +	 +1	 +[0-9.]+ ns/op	.*[0-9]+ B/op	 +[0-9]+ allocs/op\$"
+done
+like "names the package" "$out" '^pkg: c-prof-labs/bench$'
+like "says PASS" "$out" '^PASS$'
+like "ends as go test does" "$out" '^ok  	c-prof-labs/bench	[0-9]+\.[0-9]{3}s$'
+
+leaky=$(grep -o 'Leak/impl=leaky.*' <<<"$out")
+joined=$(grep -o 'Leak/impl=joined.*' <<<"$out")
+like "the leaky crew leaves its four threads" "$leaky" '	 +4\.000 threads-left/op'
+like "the joined crew leaves none" "$joined" '	 +0 threads-left/op'
+
+# ---- allocations ----
+per_op() { # BENCHMARK UNIT
+    awk -v name="Benchmark$1" -v unit="$2" \
+        '$1 ~ "^" name "(-[0-9]+)?$" { for (i = 3; i <= NF; i++) if ($i == unit) print $(i - 1) }' <<<"$out"
+}
+run "$bench" -bench Allocate -benchtime 20x -benchmem
+if [[ $SAN == address || $SAN == thread ]]; then
+    skip "allocations of the labs" "the $SAN sanitizer's allocator stands in place of the interposer"
+else
+    is "plain allocates each buffer, the list and its head" "$(per_op Allocate/impl=plain allocs/op)" 1002
+    is "plain asks for the bytes of all of them" \
+        "$(($(per_op Allocate/impl=plain B/op) - 1000 * 1024 - 1001 * 8 < 200))" 1
+    is "the pool allocates nothing once it is filled" "$(per_op Allocate/impl=pool allocs/op)" 0
+    is "the pool asks for no bytes" "$(per_op Allocate/impl=pool B/op)" 0
+    is "the arena allocates one block, the list and its head" "$(per_op Allocate/impl=arena allocs/op)" 3
+fi
+
+# ---- profiles ----
+run "$bench" -bench Fib/impl=recursive -benchtime 200ms -cpuprofile "$tmp/cpu.pb.gz" -memprofile "$tmp/mem.pb.gz"
+exits "writes profiles" 0
+for kind in cpu mem; do
+    holds "the $kind profile is gzip'd and whole" gzip -t "$tmp/$kind.pb.gz"
+done
+if pprof=$(command -v pprof || command -v go); then
+    [[ $pprof == */go ]] && pprof="$pprof tool pprof"
+    run $pprof -top "$tmp/cpu.pb.gz"
+    like "the CPU profile shows the hot function" "$out" 'fib_recursive'
+    run "$bench" -bench Allocate/impl=plain -benchtime 100x -memprofilerate 1 -memprofile "$tmp/mem.pb.gz"
+    exits "writes every allocation at rate 1" 0
+    run $pprof -top -sample_index=alloc_space "$tmp/mem.pb.gz"
+    if [[ $SAN == address || $SAN == thread ]]; then
+        skip "the memory profile shows who allocates" "the $SAN sanitizer's allocator stands in place of the interposer"
+    else
+        like "the memory profile shows who allocates" "$(sed -n 1,8p <<<"$out")" 'alloc_plain'
+    fi
+else
+    skip "pprof reads the profiles" "no pprof and no go on the PATH"
+fi
+
+echo old >"$tmp/kept"
+chmod 644 "$tmp/kept"
+run "$bench" -bench Nothing -cpuprofile "$tmp/kept"
+exits "an unknown benchmark ends with 2" 2
+one_line "and with one line" "$err"
+is "a profile that was there stays as it was" "$(cat "$tmp/kept")" old
+
+for flag in -cpuprofile -memprofile; do
+    run "$bench" -bench Fib -benchtime 10s "$flag" "$tmp/no/such/folder/p"
+    exits "$flag into a folder that is not there ends with 2" 2
+    one_line "$flag: and with one line" "$err"
+    is "$flag: before anything ran" "$out" ""
+    run "$bench" -bench Fib -benchtime 10s "$flag" "$tmp"
+    exits "$flag onto a folder ends with 2" 2
+done
+run "$bench" -bench Fib/impl=iterative -benchtime 10x -cpuprofile /dev/null
+exits "a profile may go to a device" 0
+holds "which stays a device" test -c /dev/null
+
+# ---- ends ----
+mkdir "$tmp/ends"
+start env --default-signal=INT "$bench" -bench Fib/impl=recursive -benchtime 60s -cpuprofile "$tmp/ends/cpu"
+holds "runs until it is stopped" wait_for 10 grep -q '^cpu\|^pkg' "$tmp/start.out"
+kill -INT "$pid" # which bash had made a background command ignore
+wait "$pid"
+is "Ctrl-C ends it as Ctrl-C does" $? 130
+like "and says so" "$(cat "$tmp/start.err")" '^bench: Interrupt while Benchmark.* ran: no profile was written$'
+is "and leaves no file" "$(ls -A "$tmp/ends")" ""
+
+run "$bench" -bench Fib/impl=recursive -benchtime 60s -timeout 300ms -cpuprofile "$tmp/ends/cpu"
+exits "a time limit ends with 1" 1
+like "and names the benchmark" "$err" 'timed out after 300ms \(-timeout\): BenchmarkFib/impl=recursive was running'
+holds "and still writes the profile" gzip -t "$tmp/ends/cpu"
+is "and nothing else" "$(ls -A "$tmp/ends")" cpu
+
+"$bench" -bench 'Fib/impl=(memo|iter)' -benchtime 1x >/dev/full 2>"$tmp/full.err"
+is "results that cannot be written end with 1" $? 1
+one_line "and with one line" "$(cat "$tmp/full.err")"
+
+done_testing
