@@ -121,6 +121,7 @@ $(B)/lib/libprof-http.so: $(call obj,$(http_src)) $(B)/lib/libprof.so $(B)/sourc
 libs_cpu_hot := $(TCMALLOC)
 libs_mem_hot := $(TCMALLOC)
 libs_bench   := $(TCMALLOC) $(LIBS_BENCH)
+libs_gperftools_test := -lprofiler
 
 define program
 	$(call say,LD,$@)

@@ -27,16 +27,13 @@ static inline int top_file(char *path)
     return mkstemp(path);
 }
 
-/* Fills t from the profile at path; values are in `unit` ("ns", "bytes", "count" ...). Removes the
- * file. False, with a line on standard error, when pprof did not accept the profile. */
-static inline int top_read(struct top *t, const char *path, const char *sample_index,
-                           const char *unit)
+/* Fills t from what pprof prints with these arguments. False, with a line on standard error, when
+ * it failed. */
+static inline int top_of_pprof(struct top *t, const char *arguments)
 {
     char line[1024];
-    snprintf(line, sizeof line,
-             "go tool pprof -symbolize=none -top -nodecount=500 -nodefraction=0 -sample_index=%s "
-             "-unit=%s %s 2>&1",
-             sample_index, unit, path);
+    snprintf(line, sizeof line, "go tool pprof -top -nodecount=500 -nodefraction=0 %s 2>&1",
+             arguments);
     *t = (struct top){0};
     FILE *f = popen(line, "r");
     int in_rows = 0;
@@ -56,9 +53,21 @@ static inline int top_read(struct top *t, const char *path, const char *sample_i
     }
     int rc = f ? pclose(f) : -1;
     if (rc != 0 || !in_rows)
-        fprintf(stderr, "# pprof did not accept %s (%s): status %d\n", path, sample_index, rc);
-    unlink(path);
+        fprintf(stderr, "# pprof failed: status %d, arguments: %s\n", rc, arguments);
     return rc == 0 && in_rows;
+}
+
+/* Fills t from the profile at path, which needs no binary; values are in `unit` ("ns", "B" ...).
+ * Removes the file. */
+static inline int top_read(struct top *t, const char *path, const char *sample_index,
+                           const char *unit)
+{
+    char arguments[256];
+    snprintf(arguments, sizeof arguments, "-symbolize=none -sample_index=%s -unit=%s %s",
+             sample_index, unit, path);
+    int ok = top_of_pprof(t, arguments);
+    unlink(path);
+    return ok;
 }
 
 /* The row of a function; zeros when it has none. Inlined copies are marked and count with it. */

@@ -1,5 +1,6 @@
-/* What CPU profiling costs the program that is profiled: the same recursion without, at 100 Hz and at 1000 Hz, in
- * turns, in CPU time of the process, so that other programs on the machine hardly matter. */
+/* What CPU profiling costs the program that is profiled: the same recursion without, at 100 Hz and
+ * at 1000 Hz, in turns, in CPU time of the process, so that other programs on the machine hardly
+ * matter. */
 #include "labs/fib/fib.h"
 #include "prof/pprof.h"
 
@@ -53,7 +54,8 @@ int main(void)
     double base = (median(off) + median(again)) / 2;
     double noise = 100 * (median(again) / median(off) - 1);
     double slow = 100 * (median(at_100) / base - 1), fast = 100 * (median(at_1000) / base - 1);
-    printf("CPU profile at 100 Hz  %+.2f %% (noise %+.2f %%)  < 1 %%  %s\n", slow, noise, slow < 1 ? "ok" : "MISSED");
+    printf("CPU profile at 100 Hz  %+.2f %% (noise %+.2f %%)  < 1 %%  %s\n", slow, noise,
+           slow < 1 ? "ok" : "MISSED");
     printf("CPU profile at 1000 Hz  %+.2f %%  < 4 %%  %s\n", fast, fast < 4 ? "ok" : "MISSED");
     return slow < 1 && fast < 4 ? 0 : 1;
 }

@@ -1,5 +1,5 @@
-/* What the malloc hooks cost: malloc+free through them, sampled at 512 KiB, and straight to the allocator that they
- * stand before, in turns, in one process. */
+/* What the malloc hooks cost: malloc+free through them, sampled at 512 KiB, and straight to the
+ * allocator that they stand before, in turns, in one process. */
 #include "prof/pprof.h"
 
 #include <dlfcn.h>
@@ -16,8 +16,10 @@ static double now_ns(void)
     return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
 }
 
-/* One loop for both: the functions come as pointers, so neither call is cheaper to make than the other. */
-static __attribute__((noinline)) double pair_ns(void *(*alloc)(size_t), void (*release)(void *), size_t bytes)
+/* One loop for both: the functions come as pointers, so neither call is cheaper to make than the
+ * other. */
+static __attribute__((noinline)) double pair_ns(void *(*alloc)(size_t), void (*release)(void *),
+                                                size_t bytes)
 {
     double start = now_ns();
     for (int i = 0; i < PAIRS; i++) {
@@ -40,7 +42,11 @@ static double median(double *v)
     return v[ROUNDS / 2];
 }
 
-static int measure(size_t bytes)
+struct cost {
+    double plain, hooked;
+};
+
+static struct cost measure(size_t bytes)
 {
     static double plain[ROUNDS], hooked[ROUNDS];
     void *(*next_malloc)(size_t) = (void *(*)(size_t))dlsym(RTLD_NEXT, "malloc");
@@ -49,15 +55,19 @@ static int measure(size_t bytes)
         plain[i] = pair_ns(next_malloc, next_free, bytes);
         hooked[i] = pair_ns(malloc, free, bytes);
     }
-    double more = median(hooked) - median(plain);
-    printf("malloc+free of %zu bytes, hooked  %.2f ns, plain %.2f ns  <= 2 ns more  %s\n", bytes, median(hooked),
-           median(plain), more <= 2 ? "ok" : "MISSED");
-    return more <= 2;
+    return (struct cost){median(plain), median(hooked)};
 }
 
 int main(void)
 {
     prof_set_heap_rate(PROF_HEAP_RATE_DEFAULT);
-    int small = measure(64), large = measure(1024);
-    return small && large ? 0 : 1;
+    struct cost small = measure(64), large = measure(4096);
+    bool ok = small.hooked - small.plain <= 2;
+    printf("malloc+free of 64 bytes  %.2f ns (plain %.2f ns)  <= 2 ns more  %s\n", small.hooked,
+           small.plain, ok ? "ok" : "MISSED");
+    /* What is left when the hooks' own cost is taken off comes once every 128 pairs. */
+    double sample =
+        (large.hooked - large.plain - (small.hooked - small.plain)) * PROF_HEAP_RATE_DEFAULT / 4096;
+    printf("one heap sample  %.0f ns  < 3000 ns  %s\n", sample, sample < 3000 ? "ok" : "MISSED");
+    return ok && sample < 3000 ? 0 : 1;
 }
