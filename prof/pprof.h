@@ -56,6 +56,11 @@ PROF_API int prof_snapshot_subtract(struct prof_snapshot *later, const struct pr
 PROF_API int prof_snapshot_write(const struct prof_snapshot *s, int fd, int debug);
 PROF_API void prof_snapshot_free(struct prof_snapshot *s);
 
+/* Calls found for each of the n addresses that lies in a known function, with its innermost function's name, which
+ * lives until found returns. -ENOMEM. */
+PROF_API int prof_symbol_names(const uintptr_t *pcs, size_t n,
+                               void (*found)(uintptr_t pc, const char *name, void *arg), void *arg);
+
 /* ---- rates ------------------------------------------------------------------------------------ */
 
 enum { PROF_HEAP_RATE_DEFAULT = 512 * 1024 };

@@ -1,0 +1,50 @@
+/* The look of the index page and the little it does by itself: copy a command, keep the counts
+ * live. All in the page: it works where there is no network, and its security policy forbids it to
+ * load anything. */
+#include "prof/http_style.h"
+
+const char http_style[] =
+    ":root{color-scheme:light dark;--bg:#fff;--fg:#1c2530;--dim:#5b6875;--line:#dfe4ea;"
+    "--soft:#f4f6f9;--link:#0a58b8;--warn:#8a5300;--warnbg:#fff5e0}"
+    "@media(prefers-color-scheme:dark){:root{--bg:#14181d;--fg:#e4e9ef;--dim:#9aa7b4;"
+    "--line:#2c343d;--soft:#1d232a;--link:#7db8ff;--warn:#ffcf80;--warnbg:#33290f}}"
+    "*{box-sizing:border-box}"
+    "body{margin:0 auto;padding:2rem 1.5rem 3rem;max-width:76rem;background:var(--bg);"
+    "color:var(--fg);font:15px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}"
+    "h1{margin:0;font-size:1.5rem;font-weight:650}h2{margin:2.2rem 0 .6rem;font-size:1.05rem}"
+    "p{margin:.35rem 0}.dim{color:var(--dim)}a{color:var(--link);text-decoration:none}"
+    "a:hover,a:focus-visible{text-decoration:underline}"
+    "code,.num{font-family:ui-monospace,'DejaVu Sans "
+    "Mono',Menlo,Consolas,monospace;font-size:.87em}"
+    "table{width:100%;border-collapse:collapse;margin-top:1.4rem}"
+    "th{text-align:left;font-weight:600;color:var(--dim);font-size:.82rem;"
+    "border-bottom:2px solid var(--line);padding:.4rem .7rem}"
+    "td{border-bottom:1px solid var(--line);padding:.65rem .7rem;vertical-align:top}"
+    "th:first-child,td:first-child{padding-left:0}th:last-child,td:last-child{padding-right:0}"
+    ".num{text-align:right;white-space:nowrap}.name{font-weight:600;white-space:nowrap}"
+    ".get{white-space:nowrap}.get a{margin-right:.8rem}"
+    ".off{display:block;color:var(--warn);font-size:.88em}"
+    ".cmd{display:flex;align-items:center;gap:.5rem;margin-top:.3rem}"
+    ".cmd code{background:var(--soft);border-radius:5px;padding:.15rem "
+    ".5rem;overflow-wrap:anywhere}"
+    "button{font:inherit;font-size:.78rem;color:var(--link);background:none;"
+    "border:1px solid var(--line);border-radius:5px;padding:.05rem .5rem;cursor:pointer}"
+    "button:hover{background:var(--soft)}"
+    ".note{background:var(--warnbg);color:var(--warn);border-radius:6px;padding:.5rem .8rem;"
+    "margin-top:1rem}ul{margin:.3rem 0;padding-left:1.2rem}li{margin:.25rem 0}"
+    "@media(max-width:46rem){thead{display:none}table,tbody{display:block}"
+    "tr{display:grid;grid-template-columns:1fr auto;border-bottom:1px solid var(--line);"
+    "padding:.7rem 0}td{border:0;padding:.1rem 0}"
+    "td.what,td.get{grid-column:1/-1;white-space:normal}}";
+
+const char http_script[] =
+    "document.querySelectorAll('.cmd button').forEach(function(b){b.hidden=!navigator.clipboard;"
+    "b.onclick=function(){navigator.clipboard.writeText(b.previousElementSibling.textContent)"
+    ".then(function(){b.textContent='copied';setTimeout(function(){b.textContent='copy'},1500)})}})"
+    ";"
+    "setInterval(function(){if(document.hidden)return;fetch('./').then(function(r){return "
+    "r.text()})"
+    ".then(function(t){var d=new DOMParser().parseFromString(t,'text/html');"
+    "document.querySelectorAll('[data-count]').forEach(function(e){"
+    "var n=d.querySelector('[data-count=\"'+e.dataset.count+'\"]');"
+    "if(n)e.textContent=n.textContent})}).catch(function(){})},5000);";
