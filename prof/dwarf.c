@@ -235,9 +235,7 @@ static void walk_children(const struct walk *w, Dwarf_Die *die, const struct pro
     }
 }
 
-/* ---- lines
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 static uint64_t row_address(Dwarf_Lines *lines, size_t i)
 {
@@ -291,9 +289,7 @@ static void resolve_lines(struct walk *w, Dwarf_Die *unit)
                 resolve_line(w, lines, n, &w->targets[i]);
 }
 
-/* ---- units
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- units ----------------------------------------------------------------------------------- */
 
 static bool is_plain_c(Dwarf_Die *unit)
 {

@@ -19,9 +19,7 @@
 
 enum { TAB = 8 };
 
-/* ---- stacks
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- stacks ---------------------------------------------------------------------------------- */
 
 /* Columns are aligned by tabs, over a run of lines, as Go's tabwriter does it. */
 static int column_width(int widest)
@@ -104,9 +102,7 @@ static void put_addresses(FILE *f, const struct prof_sample *s)
     fputc('\n', f);
 }
 
-/* ---- labels
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- labels ---------------------------------------------------------------------------------- */
 
 static void put_quoted(FILE *f, const char *text)
 {
@@ -137,9 +133,7 @@ static void put_labels(FILE *f, const struct prof_labels *labels)
     fputs("}\n", f);
 }
 
-/* ---- order
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- order ----------------------------------------------------------------------------------- */
 
 /* The largest first by one value; equal ones by their stacks, so that two writings of one thing are
  * equal. */
@@ -168,9 +162,7 @@ static int by_count(const void *a, const void *b)
     return compare(a, b, 0);
 }
 
-/* ---- heap
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- heap ------------------------------------------------------------------------------------ */
 
 struct sampled { /* before scaling up */
     int64_t count, bytes;
@@ -270,9 +262,7 @@ static void put_contention(FILE *f, const struct prof_snapshot *s,
     }
 }
 
-/* ---- the whole
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static void put_mappings(FILE *f, const struct prof_symbols *symbols)
 {
