@@ -75,6 +75,8 @@ packages := build/deps/build
 cflags_prof := -fPIC -fvisibility=hidden $(if $(filter thread,$(SAN)),-DPROF_HOOKS_REGISTER=0)
 # The loader calls malloc before a sanitizer has set itself up.
 cflags_malloc.c := $(if $(SAN),-fno-sanitize=all)
+# Its numbers are the same on every machine: no a*b+c fused where the source does not say so.
+$(call obj,$(wildcard cmd/benchstat/*.c)): cflags_cmd := -ffp-contract=off
 
 # Objects depend on the flags they were built with, and what is linked on the list of sources: another
 # compiler, another option, a file added or removed rebuilds what it changes and nothing else.
@@ -123,6 +125,7 @@ libs_mem_hot := $(TCMALLOC)
 libs_server  := $(TCMALLOC) -lmicrohttpd
 libs_bench   := $(TCMALLOC) $(LIBS_BENCH)
 libs_gperftools_test := -lprofiler
+libs_benchstat := -lpcre2-8
 
 define program
 	$(call say,LD,$@)

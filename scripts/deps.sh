@@ -17,7 +17,7 @@ build=(
     libmicrohttpd-dev       # the endpoints
     libgoogle-perftools-dev # tcmalloc, which the labs run on
     libssl-dev              # SHA-256 in the labs
-    libpcre2-dev            # -bench takes a regular expression
+    libpcre2-dev            # -bench and benchstat's -filter take regular expressions
     uthash-dev              # hash tables
 )
 test=(

@@ -1,0 +1,199 @@
+// grid.c: text in columns as narrow as their cells allow.
+//
+// A cell may span columns, and has a left margin that separates it from the one before. Widths
+// count characters. A span that is too wide for its columns widens all of them that may stretch,
+// the narrowest first. Rows end with their last cell that is not blank.
+
+#include "cmd/benchstat/benchstat.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct grid_cell {
+    size_t row, col, span;
+    str text;
+    const char *margin;
+    enum align align;
+};
+
+static size_t margin_width(const struct grid_cell *c)
+{
+    return rune_count((str){c->margin, strlen(c->margin)});
+}
+
+// ---- building
+// ------------------------------------------------------------------------------------
+
+void grid_row(struct grid *g)
+{
+    if (g->n > 0)
+        g->row++;
+    g->col = 0;
+}
+
+// With margin NULL: one space, but none at the left edge or before nothing.
+void grid_span(struct grid *g, size_t span, str text, enum align align, const char *margin)
+{
+    if (g->n == g->capacity)
+        g->cells = mem_grow(g->cells, (g->capacity = g->capacity * 2 + 64) * sizeof *g->cells);
+    if (!margin)
+        margin = g->col == 0 || text.n == 0 ? "" : " ";
+    g->cells[g->n++] = (struct grid_cell){g->row, g->col, span, text, margin, align};
+    g->col += span;
+    if (g->col > g->n_cols)
+        g->n_cols = g->col;
+}
+
+void grid_cell(struct grid *g, str text, enum align align)
+{
+    grid_span(g, 1, text, align, NULL);
+}
+
+// A column that no spanning cell may widen.
+void grid_shrink(struct grid *g, size_t col)
+{
+    while (g->n_shrink <= col) {
+        if ((g->n_shrink & (g->n_shrink - 1)) == 0)
+            g->shrink = mem_grow(g->shrink, (g->n_shrink * 2 + 1) * sizeof *g->shrink);
+        g->shrink[g->n_shrink++] = false;
+    }
+    g->shrink[col] = true;
+}
+
+// ---- layout
+// --------------------------------------------------------------------------------------
+
+struct layout {
+    long *margin, *width, *offset; // of each column; width includes the margin
+    size_t *stretch;               // room for widen
+};
+
+// Give the widest column its share of the missing width first: what it has beyond that is left to
+// the others.
+static void widen(const struct grid *g, struct layout *l, const struct grid_cell *c, long needed)
+{
+    size_t n = 0;
+    for (size_t col = c->col; col < c->col + c->span; col++) {
+        if (col < g->n_shrink && g->shrink[col]) {
+            needed -= l->width[col];
+            continue;
+        }
+        size_t at = n++;
+        for (; at > 0 && l->width[l->stretch[at - 1]] < l->width[col]; at--)
+            l->stretch[at] = l->stretch[at - 1];
+        l->stretch[at] = col;
+    }
+    for (size_t i = 0; i < n; i++) {
+        long left = (long)(n - i), share = (needed + left - 1) / left;
+        long *width = &l->width[l->stretch[i]];
+        if (*width < share)
+            *width = share;
+        needed -= *width;
+    }
+}
+
+static void fit_span(const struct grid *g, struct layout *l, const struct grid_cell *c)
+{
+    long needed = (long)rune_count(c->text) + l->margin[c->col], have = 0;
+    for (size_t col = c->col; col < c->col + c->span; col++)
+        have += l->width[col];
+    if (have < needed)
+        widen(g, l, c, needed);
+}
+
+static int by_span(const void *a, const void *b)
+{
+    const struct grid_cell *x = *(struct grid_cell *const *)a, *y = *(struct grid_cell *const *)b;
+    if (x->span != y->span)
+        return x->span < y->span ? -1 : 1;
+    return x < y ? -1 : x > y;
+}
+
+// Narrow cells decide first, so that spans only add what is missing.
+static void fit_spans(const struct grid *g, struct layout *l)
+{
+    struct grid_cell **spans = mem_grow(NULL, g->n * sizeof *spans);
+    size_t n = 0;
+    for (size_t i = 0; i < g->n; i++)
+        if (g->cells[i].span > 1)
+            spans[n++] = &g->cells[i];
+    qsort(spans, n, sizeof *spans, by_span);
+    for (size_t i = 0; i < n; i++)
+        fit_span(g, l, spans[i]);
+    free(spans);
+}
+
+static struct layout lay_out(const struct grid *g)
+{
+    struct layout l;
+    l.margin = mem_alloc((g->n_cols + 1) * sizeof *l.margin);
+    l.width = mem_alloc((g->n_cols + 1) * sizeof *l.width);
+    l.offset = mem_alloc((g->n_cols + 1) * sizeof *l.offset);
+    l.stretch = mem_alloc((g->n_cols + 1) * sizeof *l.stretch);
+    for (size_t i = 0; i < g->n; i++) {
+        long margin = (long)margin_width(&g->cells[i]);
+        if (l.margin[g->cells[i].col] < margin)
+            l.margin[g->cells[i].col] = margin;
+    }
+    for (size_t i = 0; i < g->n; i++) {
+        const struct grid_cell *c = &g->cells[i];
+        long width = (long)rune_count(c->text) + l.margin[c->col];
+        if (c->span == 1 && l.width[c->col] < width)
+            l.width[c->col] = width;
+    }
+    fit_spans(g, &l);
+    for (size_t col = 0; col < g->n_cols; col++)
+        l.offset[col + 1] = l.offset[col] + l.width[col];
+    return l;
+}
+
+// ---- printing
+// ------------------------------------------------------------------------------------
+
+// A cell that overflows into the next one's place is followed by as many spaces as it is too long.
+static long pad(FILE *to, long n)
+{
+    static const char spaces[] = "                                                                ";
+    long left = n < 0 ? -n : n;
+    for (; left >= (long)sizeof spaces - 1; left -= (long)sizeof spaces - 1)
+        fwrite_unlocked(spaces, 1, sizeof spaces - 1, to);
+    fwrite_unlocked(spaces, 1, (size_t)left, to);
+    return n < 0 ? -n : n;
+}
+
+// Returns how many characters wide it became.
+static long print_cell(const struct grid_cell *c, const struct layout *l, FILE *to)
+{
+    long n = (long)rune_count(c->text), before = 0;
+    long width = l->offset[c->col + c->span] - l->offset[c->col] - l->margin[c->col];
+    if (c->align == ALIGN_CENTER)
+        before = pad(to, (width - n) / 2);
+    else if (c->align == ALIGN_RIGHT && width > n)
+        before = pad(to, width - n);
+    fwrite_unlocked(c->text.s, 1, c->text.n, to);
+    return before + n;
+}
+
+void grid_print(struct grid *g, FILE *to)
+{
+    struct layout l = lay_out(g);
+    size_t row = 0;
+    long at = 0;
+    for (size_t i = 0; i < g->n; i++) {
+        const struct grid_cell *c = &g->cells[i];
+        if (str_is_blank(c->text) && str_is_blank((str){c->margin, strlen(c->margin)}))
+            continue;
+        for (; row < c->row; row++, at = 0)
+            putc_unlocked('\n', to);
+        long gap = l.offset[c->col] - at, margin = l.margin[c->col];
+        pad(to, gap);
+        pad(to, margin - (long)margin_width(c));
+        fputs_unlocked(c->margin, to);
+        at += gap + margin;
+        at += print_cell(c, &l, to);
+    }
+    if (g->n > 0)
+        putc_unlocked('\n', to);
+    free(g->cells);
+    free(g->shrink);
+}
