@@ -146,7 +146,7 @@ void prof_elfsym_resolve(const struct prof_module *m, struct prof_target *target
         if (!name)
             continue;
         targets[i].symbol = name;
-        targets[i].demangled = prof_shown_name(pool, name);
+        targets[i].shown_symbol = prof_shown_name(pool, name);
         targets[i].entry = s->start;
     }
     free(t.symbols);

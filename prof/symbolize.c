@@ -115,10 +115,10 @@ static void fill_lines(struct prof_line *lines, const struct prof_target *t)
         line = f->call_line;
     }
     if (!t->frame)
-        *lines = (struct prof_line){t->demangled, t->symbol, file, line, 0};
+        *lines = (struct prof_line){t->shown_symbol, t->symbol, file, line, 0};
 }
 
-static void finish(struct work *w, const struct prof_target *t, int mapping, bool debug_info)
+static void finish(struct work *w, const struct prof_target *t, int mapping)
 {
     struct prof_location *l = &w->out->locations[w->out->nlocations++];
     *l = (struct prof_location){.pc = t->pc, .mapping = mapping};
@@ -136,7 +136,7 @@ static void finish(struct work *w, const struct prof_target *t, int mapping, boo
     m->has_functions = true;
     m->has_filenames |= lines[0].file[0] != '\0';
     m->has_line_numbers |= lines[0].line > 0;
-    m->has_inline_frames |= debug_info;
+    m->has_inline_frames |= t->debug_info;
 }
 
 /* ---- modules
@@ -164,30 +164,46 @@ static void set_addresses(struct work *w, const struct prof_image *image,
     }
 }
 
+static int look_into(const struct prof_map *map, struct prof_image *image, struct work *w,
+                     struct prof_target *targets, size_t n)
+{
+    struct prof_module module;
+    int err = 0;
+    prof_module_open(&module, map, image);
+    if (!image->nsegments && module.elf && prof_image_from_file(module.elf, image))
+        set_addresses(w, image, targets, n);
+    qsort(targets, n, sizeof *targets, by_address);
+    for (size_t i = 0; i < n; i++)
+        targets[i].debug_info = module.dwarf != NULL;
+    if (module.dwarf)
+        err = prof_dwarf_resolve(&module, lowest_code(image), targets, n, w->pool);
+    if (!err && module.elf)
+        prof_elfsym_resolve(&module, targets, n, w->pool);
+    if (!err && module.dwarf && !w->pool->failed)
+        prof_cache_put(image->build_id, targets, n);
+    prof_module_close(&module);
+    return err;
+}
+
 /* Targets that lie in one module: those of `map`, and of its file's other mappings. */
 static int resolve_module(struct work *w, const struct prof_map *map, struct prof_target *targets,
                           size_t n)
 {
     struct prof_image image;
-    struct prof_module module;
     int err = 0;
-    bool known = prof_image_from_memory(map->image, &image);
-    prof_module_open(&module, map, &image);
-    if (!known && module.elf)
-        prof_image_from_file(module.elf, &image);
+    prof_image_from_memory(map->image, &image);
     set_addresses(w, &image, targets, n);
-    qsort(targets, n, sizeof *targets, by_address);
-    if (module.dwarf)
-        err = prof_dwarf_resolve(&module, lowest_code(&image), targets, n, w->pool);
-    if (!err && module.elf)
-        prof_elfsym_resolve(&module, targets, n, w->pool);
+    size_t known = prof_cache_get(image.build_id, targets, n, w->pool);
+    if (known < n)
+        err = look_into(map, &image, w, targets + known, n - known);
+    if (err)
+        return err;
     qsort(targets, n, sizeof *targets, by_pc);
     for (size_t i = 0; i < n; i++) {
         const struct prof_map *at = prof_maps_find(w->maps, w->nmaps, targets[i].pc);
-        finish(w, &targets[i], mapping_add(w, at, &image), module.dwarf != NULL);
+        finish(w, &targets[i], mapping_add(w, at, &image));
     }
-    prof_module_close(&module);
-    return err;
+    return 0;
 }
 
 static const struct prof_map *map_of(const struct work *w, const struct prof_target *t)
@@ -204,7 +220,7 @@ static int resolve_all(void *arg)
         const struct prof_map *map = map_of(w, &w->targets[i]), *other;
         end = i + 1;
         if (!map) {
-            finish(w, &w->targets[i], -1, false);
+            finish(w, &w->targets[i], -1);
             continue;
         }
         while (end < w->n && (other = map_of(w, &w->targets[end])) &&

@@ -83,8 +83,9 @@ struct prof_target { /* a PC to be resolved */
     uint64_t entry;   /* where the code of its function starts, likewise; 0: not found */
     const struct prof_frame *frame; /* innermost; NULL: not found */
     const char *file;
-    int line;                       /* 0: not found */
-    const char *symbol, *demangled; /* elfsym.c; NULL: not found */
+    int line;                          /* 0: not found */
+    const char *symbol, *shown_symbol; /* elfsym.c; NULL: not found */
+    bool debug_info;                   /* there was some to look into */
 };
 
 /* Both fill in what they find for targets, which are sorted by address; strings go to the pool. */
@@ -92,5 +93,13 @@ int prof_dwarf_resolve(struct prof_module *m, uint64_t lowest, struct prof_targe
                        size_t n, struct prof_pool *pool);
 void prof_elfsym_resolve(const struct prof_module *m, struct prof_target *targets, size_t n,
                          struct prof_pool *pool);
+
+/* ---- cache.c ------------------------------------------------------------------------------- */
+
+/* Fills in the targets that are known and moves them to the front. How many. */
+size_t prof_cache_get(const char *build_id, struct prof_target *targets, size_t n,
+                      struct prof_pool *pool);
+void prof_cache_put(const char *build_id, const struct prof_target *targets, size_t n);
+void prof_cache_drop(void);
 
 #endif

@@ -1,5 +1,6 @@
 #!/bin/bash
 # What the library writes, read by Go's own pprof: every figure, name, line and label arrives, without the binary.
+# shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 command -v go >/dev/null || skip_all "there is no go"
