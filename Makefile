@@ -157,9 +157,9 @@ viewer := build/deps/ui
 bench: build ## every benchmark of the labs, once
 	@$(bench_) -bench=.
 bench-cpu: build ## the Fib benchmark, with a CPU profile for pprof-cpu
-	@$(bench_) -bench='^Fib$$' -cpuprofile=$(CPU_PROFILE)
+	@$(bench_) -bench='^BenchmarkFib$$' -cpuprofile=$(CPU_PROFILE)
 bench-mem: build ## the Allocate benchmark, with a heap profile for pprof-heap
-	@$(bench_) -bench='^Allocate$$' -memprofile=$(HEAP_PROFILE)
+	@$(bench_) -bench='^BenchmarkAllocate$$' -memprofile=$(HEAP_PROFILE)
 run-cpu: build ## a program with a hot CPU, with a CPU profile for pprof-cpu
 	$(BIN)/cpu_hot -n 38 -workers 4 -cpuprofile $(CPU_PROFILE)
 run-mem: build ## a program that allocates and keeps, with a heap profile for pprof-heap
@@ -191,13 +191,13 @@ $(compare): compare-%: build $(viewer)
 	@scripts/compare.sh $*
 # bench-fib bench-alloc bench-mutex: ## every variant of a lab, once
 bench-fib: build
-	@$(bench_) -bench='^Fib$$'
+	@$(bench_) -bench='^BenchmarkFib$$'
 bench-alloc: build
-	@$(bench_) -bench='^Allocate$$'
+	@$(bench_) -bench='^BenchmarkAllocate$$'
 bench-mutex: build
-	@$(bench_) -bench='^HotMutex$$'
+	@$(bench_) -bench='^BenchmarkHotMutex$$'
 bench-compare: build ## the same for the three labs
-	@$(bench_) -bench='^(Fib|Allocate|HotMutex)$$'
+	@$(bench_) -bench='^Benchmark(Fib|Allocate|HotMutex)$$'
 # benchstat-fib benchstat-alloc benchstat-mutex: ## only the table of compare
 $(benchstat): benchstat-%: build
 	@scripts/compare.sh --table $*

@@ -55,6 +55,10 @@ void profile_finish_cpu(struct profile_output *p)
 
 void profile_finish_named(struct profile_output *p, const char *name)
 {
-    if (p->wanted)
-        finish(p, prof_write(name, p->file.fd, 0));
+    if (!p->wanted)
+        return;
+    int err = prof_write(name, p->file.fd, 0);
+    if (err == -ENOENT)
+        give_up(p, "libprof has no profile of that kind", err);
+    finish(p, err);
 }

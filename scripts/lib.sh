@@ -65,7 +65,7 @@ require_bench() {
 bench_variant() { # IMPL [FLAG...]
     local impl=$1
     shift
-    "$BIN/bench" -bench="^$benchmark\$/^impl=$impl\$" "$@"
+    "$BIN/bench" -bench="^Benchmark$benchmark\$/^impl=$impl\$" "$@"
 }
 
 # Runs each variant once for one iteration, to the file: a misspelt AFTER or a variant that fails is found out before

@@ -3,6 +3,9 @@
 #   LC_ALL=C awk -f scripts/top.awk -v unit=ns -v what='CPU time' -v before=recursive -v after=memo \
 #       -v before_ops=21 -v after_ops=300000 BEFORE AFTER
 #
+# With quantum (the value of one sample) a fall is named only when it is beyond what the luck of sampling explains.
+# With before_ns and after_ns (the time of an operation) it is said how many cores were at work.
+#
 # BEFORE and AFTER are what `pprof -top -unit=ns` (or B) prints. Two profiles of a second each say how each second was
 # spent, not what an operation costs; so every value is divided by the operations that its profile covers.
 function scaled(v,    i, n, names, size) {
@@ -33,6 +36,10 @@ function right(s, width) {
 function percent_less(from, to,    p) {
     p = 100 * (from - to) / from
     return (p >= 99 && to > 0) ? sprintf("%.3f", int(p * 1000) / 1000) : sprintf("%.0f", p)
+}
+# Samples are counts: their variance is their number. Three standard deviations, for the largest of many is picked.
+function beyond_luck(b, a) {
+    return b - a > 3 * sqrt(quantum * (b / before_ops + a / after_ops))
 }
 function cell(side, i,    name) {
     if (i > shown[side])
@@ -92,15 +99,18 @@ END {
     }
     printf "     %s  %s\n", left(left("(all)", width) right(scaled(total[1]), 10), width + 19),
         left("(all)", width) right(scaled(total[2]), 10)
+    if (before_ns > 0 && after_ns > 0)
+        printf "     %s  %s\n", left(left("(cores at work)", width) right(sprintf("%.2f", total[1] / before_ns), 10), width + 19),
+            left("(cores at work)", width) right(sprintf("%.2f", total[2] / after_ns), 10)
     for (key in flat) {
         split(key, part, SUBSEP)
-        if (part[1] == 1 && flat[key] - flat[2, part[2]] > fall) {
+        if (part[1] == 1 && flat[key] - flat[2, part[2]] > fall && beyond_luck(flat[key], flat[2, part[2]])) {
             fall = flat[key] - flat[2, part[2]]
             fallen = part[2]
         }
     }
     if (fallen == "")
-        printf "No function fell.\n"
+        printf "No function fell by more than the luck of sampling explains.\n"
     else if (flat[2, fallen] < 0.0005)
         printf "%s fell from %s an operation to nothing.\n", fallen, scaled(flat[1, fallen])
     else
