@@ -172,6 +172,8 @@ pprof-heap: $(viewer) ## the heap profile in the browser, port 18081
 PORT_CPU  ?= 18080
 PORT_HEAP ?= 18081
 
+include scripts/server.mk
+
 ##@ Step 5: before and after
 PORT_FIB_BEFORE   ?= 18090
 PORT_FIB_AFTER    ?= 18091
