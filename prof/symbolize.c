@@ -177,8 +177,10 @@ static int look_into(const struct prof_map *map, struct prof_image *image, struc
         targets[i].debug_info = module.dwarf != NULL;
     if (module.dwarf)
         err = prof_dwarf_resolve(&module, lowest_code(image), targets, n, w->pool);
-    if (!err && module.elf)
+    if (!err && module.elf) {
         prof_elfsym_resolve(&module, targets, n, w->pool);
+        prof_plt_resolve(&module, targets, n, w->pool);
+    }
     if (!err && module.dwarf && !w->pool->failed)
         prof_cache_put(image->build_id, targets, n);
     prof_module_close(&module);

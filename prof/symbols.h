@@ -68,7 +68,8 @@ void prof_module_close(struct prof_module *m);
  * if it can be. */
 const char *prof_shown_name(struct prof_pool *pool, const char *name);
 
-/* ---- dwarf.c, elfsym.c ----------------------------------------------------------------------- */
+/* ---- dwarf.c, elfsym.c, plt.c
+ * ----------------------------------------------------------------------- */
 
 struct prof_frame { /* a function, or a call inlined into the function of the parent */
     const struct prof_frame *parent; /* NULL: a function that has its own code */
@@ -88,11 +89,14 @@ struct prof_target { /* a PC to be resolved */
     bool debug_info;                   /* there was some to look into */
 };
 
-/* Both fill in what they find for targets, which are sorted by address; strings go to the pool. */
+/* They fill in what they find for targets, which are sorted by address; strings go to the pool. */
 int prof_dwarf_resolve(struct prof_module *m, uint64_t lowest, struct prof_target *targets,
                        size_t n, struct prof_pool *pool);
 void prof_elfsym_resolve(const struct prof_module *m, struct prof_target *targets, size_t n,
                          struct prof_pool *pool);
+/* For those that are nothing else. */
+void prof_plt_resolve(const struct prof_module *m, struct prof_target *targets, size_t n,
+                      struct prof_pool *pool);
 
 /* ---- cache.c ------------------------------------------------------------------------------- */
 

@@ -145,6 +145,33 @@ static void stripped(void **state)
     dlclose(module);
 }
 
+/* Every stub of the table: their addresses are what `objdump` would say, found here by looking at
+ * all of it. */
+static void linkage_table(void **state)
+{
+    (void)state;
+    static const char *const ways[] = {"-O2", "-O2 -fcf-protection=none", "-O2 -Wl,-z,now"};
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        struct prof_symbols s;
+        void *module = load(build("cc", ways[i]));
+        uintptr_t call_out = (uintptr_t)dlsym(module, "call_out"),
+                  start = call_out & ~UINT64_C(4095);
+        uintptr_t *pcs = malloc(4096 * sizeof *pcs);
+        bool found = false;
+        for (size_t k = 0; k < 4096; k++)
+            pcs[k] = start + k;
+        assert_int_equal(prof_symbolize(pcs, 4096, &s), 0);
+        for (size_t k = 0; k < s.nlocations; k++)
+            found |=
+                s.locations[k].nlines && strcmp(s.locations[k].lines[0].function, "atoi@plt") == 0;
+        if (!found)
+            fail_msg("%s: expected atoi@plt near call_out", ways[i]);
+        free(pcs);
+        prof_symbols_free(&s);
+        dlclose(module);
+    }
+}
+
 static void deleted_file(void **state)
 {
     (void)state;
@@ -256,6 +283,7 @@ int main(void)
         cmocka_unit_test_setup(wrong_separate_file, forget),
         cmocka_unit_test_setup(symbol_table_only, forget),
         cmocka_unit_test_setup(stripped, forget),
+        cmocka_unit_test_setup(linkage_table, forget),
         cmocka_unit_test_setup(deleted_file, forget),
         cmocka_unit_test_setup(replaced_file, forget),
         cmocka_unit_test_setup(unloaded_module, forget),

@@ -53,3 +53,11 @@ __attribute__((noinline)) void mark_exported(struct mark *m)
     m->depth = 1;
     NOTE(m, 0, take_pc(m));
 }
+
+/* Calls another module through the linkage table; its PC is where the stub goes to. */
+extern int atoi(const char *text);
+
+__attribute__((noinline)) int call_out(const char *text)
+{
+    return atoi(text) + 1;
+}

@@ -1,5 +1,6 @@
-/* Writes every kind of profile of work that is known, into the folder named: what tests/profile.sh has pprof read. */
-#include "prof/pprof.h"
+/* Writes every kind of profile of work that is known, into the folder named: what tests/profile.sh
+ * has pprof read. */
+#include "prof/internal.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -41,7 +42,8 @@ static void write_named(const char *profile, const char *file, int debug)
     close(fd);
 }
 
-/* ---- CPU ---------------------------------------------------------------------------------------- */
+/* ---- CPU ----------------------------------------------------------------------------------------
+ */
 
 static inline __attribute__((always_inline)) unsigned long mix(unsigned long x)
 {
@@ -70,7 +72,8 @@ __attribute__((noinline)) static void busy(void)
     sink++;
 }
 
-/* ---- heap --------------------------------------------------------------------------------------- */
+/* ---- heap ---------------------------------------------------------------------------------------
+ */
 
 __attribute__((noinline)) static void keep(int from, int n)
 {
@@ -104,6 +107,51 @@ static void write_delta(void)
     close(fd);
 }
 
+/* ---- the other shapes of text -------------------------------------------------------------------
+ */
+
+/* With stacks of the heap profile and values of our own: 3 entries, the nth with n times the
+ * values. */
+static void write_shape(const struct prof_description *about, const char *file, int64_t sampling)
+{
+    struct prof_snapshot *heap, s = {.about = about, .period = 1, .sampling = sampling};
+    int fd = open_in_folder(file);
+    check("take", prof_snapshot_take("heap", &heap));
+    for (size_t i = 0; i < heap->nsamples && i < 3; i++) {
+        struct prof_sample sample = heap->samples[i];
+        sample.values[0] = (int64_t)(i + 1) * 20;
+        sample.values[1] = (int64_t)(i + 1) * 4000;
+        check("add", prof_snapshot_add(&s, &sample));
+    }
+    check(file, prof_snapshot_write(&s, fd, 1));
+    free(s.samples);
+    prof_snapshot_free(heap);
+    close(fd);
+}
+
+static void write_shapes(void)
+{
+    static const struct prof_description goroutine = {
+        "goroutine", 1, {{"goroutine", "count"}}, {"goroutine", "count"}, NULL, PROF_TEXT_COUNT};
+    static const struct prof_description block = {
+        "block",
+        2,
+        {{"contentions", "count"}, {"delay", "nanoseconds"}},
+        {"contentions", "count"},
+        NULL,
+        PROF_TEXT_CONTENTION};
+    static const struct prof_description mutex = {
+        "mutex",
+        2,
+        {{"contentions", "count"}, {"delay", "nanoseconds"}},
+        {"contentions", "count"},
+        NULL,
+        PROF_TEXT_CONTENTION};
+    write_shape(&goroutine, "goroutine.txt", 0);
+    write_shape(&block, "block.txt", 0);
+    write_shape(&mutex, "mutex.txt", 5);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -117,6 +165,7 @@ int main(int argc, char **argv)
     write_named("heap", "heap.txt", 1);
     write_named("allocs", "allocs.pb.gz", 0);
     write_delta();
+    write_shapes();
     int fd = open_in_folder("cpu.pb.gz");
     check("start", prof_cpu_start(250));
     busy();
