@@ -72,7 +72,8 @@ packages := build/deps/build
 
 # ---- objects ---------------------------------------------------------------------------------------
 # libprof is compiled once for both of its forms; only the API and the interposed calls are visible.
-cflags_prof := -fPIC -fvisibility=hidden $(if $(filter thread,$(SAN)),-DPROF_HOOKS_REGISTER=0)
+# -fexceptions: a thread may be cancelled inside a hook, which then has to clean up.
+cflags_prof := -fPIC -fvisibility=hidden -fexceptions $(if $(filter thread,$(SAN)),-DPROF_HOOKS_REGISTER=0)
 # The loader calls malloc before a sanitizer has set itself up.
 cflags_malloc.c := $(if $(SAN),-fno-sanitize=all)
 # Its numbers are the same on every machine: no a*b+c fused where the source does not say so.

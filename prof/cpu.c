@@ -52,8 +52,10 @@ static void pass_on(int sig, siginfo_t *info, void *ucontext)
         previous.sa_handler(sig);
 }
 
-static bool is_ours(const siginfo_t *info)
+bool prof_cpu_owns(const siginfo_t *info)
 {
+    if (info->si_signo != SIGPROF)
+        return false;
     if (info->si_code == SI_TIMER)
         return info->si_value.sival_ptr == &cookie;
     return info->si_code == SI_KERNEL; /* ITIMER_PROF */
@@ -83,9 +85,10 @@ static void record_interrupted(const siginfo_t *info, const void *ucontext)
 static void on_sigprof(int sig, siginfo_t *info, void *ucontext)
 {
     int saved = errno;
-    if (!is_ours(info)) {
+    if (!prof_cpu_owns(info)) {
         pass_on(sig, info, ucontext);
     } else {
+        prof_wait_interrupted(sig, ucontext);
         atomic_fetch_add(&handlers, 1);
         if (atomic_load(&running))
             record_interrupted(info, ucontext);

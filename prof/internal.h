@@ -6,6 +6,7 @@
 
 #include "prof/pprof.h"
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/types.h>
 #include <time.h>
@@ -210,6 +211,39 @@ int64_t prof_bucket_count(struct prof_bucket_table *t);
 /* Frees every bucket. Nobody may be using the table. */
 void prof_bucket_drop(struct prof_bucket_table *t);
 
+/* ---- floor 2: wait.c ------------------------------------------------------------------------------------ */
+
+enum prof_wait {
+    PROF_WAIT_NONE,
+    PROF_WAIT_MUTEX,
+    PROF_WAIT_RWLOCK,
+    PROF_WAIT_COND,
+    PROF_WAIT_SEMAPHORE,
+    PROF_WAIT_BARRIER,
+    PROF_WAIT_JOIN,
+    PROF_WAIT_SLEEP,
+    PROF_WAIT_POLL,
+    PROF_WAIT_SIGNAL,
+    PROF_WAIT_IPC,
+};
+
+/* "mutex", "condition variable", ...; "" for PROF_WAIT_NONE. Async-signal-safe. */
+const char *prof_wait_name(int kind);
+
+/* Every signal handler of libprof calls this with its first and third argument. A call that the signal cut short (the kernel
+ * ends some with EINTR in spite of SA_RESTART) is then taken up again by its hook, with the time that is left.
+ * Async-signal-safe. */
+void prof_wait_interrupted(int sig, const void *ucontext);
+
+/* A thread's place among those that wait for one lock: contention.c's, guarded by the lock of the list. */
+struct prof_waiter {
+    struct prof_waiter *next, *previous;
+    _Atomic(const void *) object; /* what it waits for: the lock, or the condition variable; NULL: not in a list */
+    const void *condition;        /* with the mutex that a wait for it takes back, else NULL */
+    const void *mutex;
+    int64_t charged_ns; /* the time up to which waiting was charged */
+};
+
 /* ---- floor 2: thread.c --------------------------------------------------------------------------------- */
 
 enum { PROF_LABEL_DEPTH = 32 };
@@ -230,6 +264,14 @@ struct prof_thread {
     _Atomic(const struct prof_labels *) labels; /* in force now; the CPU handler reads it */
     const struct prof_labels *label_stack[PROF_LABEL_DEPTH];
     int label_depth;
+
+    /* What the thread waits for now, set around waits that really happen: kind (enum prof_wait) is stored last and
+     * cleared first. The times are CLOCK_MONOTONIC's. */
+    _Atomic int wait_kind;
+    _Atomic(const void *) wait_object; /* the mutex, condition variable, ...; NULL where there is no such thing */
+    _Atomic int64_t wait_since_ns;
+    _Atomic uint32_t own_signals; /* libprof's signals that cut a call short; see prof_wait_interrupted */
+    struct prof_waiter waiter;    /* contention.c */
 
     struct prof_bucket *_Atomic creator; /* who called pthread_create: stack and labels; NULL: unknown */
     _Atomic(void *) start_routine;
@@ -305,6 +347,7 @@ void prof_cpu_thread_start(struct prof_thread *t);
 void prof_cpu_disarm_locked(struct prof_thread *t);
 void prof_cpu_thread_exit_locked(struct prof_thread *t);
 void prof_cpu_fork_child(void);
+bool prof_cpu_owns(const siginfo_t *info); /* a signal of a CPU profile's timer */
 
 void prof_heap_init(void);
 /* Sample points are never further apart than this, not even when sampling is off, so that larger allocations
@@ -330,6 +373,11 @@ bool prof_live_add(const struct prof_live *entry); /* false: no memory */
 bool prof_live_take(uintptr_t p, struct prof_live *out);
 void prof_live_fork_prepare(void);
 void prof_live_fork_done(void);
+
+/* ---- floor 3: block.c, contention.c; the hooks are in mutex.c, rwlock.c, cond.c, ... (wait.h) ------------- */
+
+void prof_lock_init(void); /* rates from the environment */
+void prof_lock_fork_child(void);
 
 /* ---- floor 4: profile.c ----------------------------------------------------------------------------- */
 
@@ -384,7 +432,7 @@ struct prof_source {
     int (*write_detail)(int fd); /* debug=2; NULL: there is none (-EINVAL) */
 };
 
-extern const struct prof_source prof_source_heap, prof_source_allocs;
+extern const struct prof_source prof_source_heap, prof_source_allocs, prof_source_block, prof_source_mutex;
 
 /* -EEXIST: the name is taken. -ENOMEM. */
 int prof_source_register(const struct prof_source *source);

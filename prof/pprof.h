@@ -72,12 +72,20 @@ enum { PROF_HEAP_RATE_DEFAULT = 512 * 1024 };
 PROF_API int64_t prof_set_heap_rate(int64_t bytes);
 
 /* Block profile: one sample per rate_ns spent waiting (1: every wait; 0: off, the default). Returns the old
- * rate; negative only asks. As runtime.SetBlockProfileRate. */
+ * rate; negative only asks. As runtime.SetBlockProfileRate. Waits in pthread mutexes, rwlocks, condition variables,
+ * semaphores, barriers and joins count, and in their C11 forms. PROF_BLOCK_RATE_NS in the environment sets it
+ * before main. */
 PROF_API int64_t prof_set_block_rate_ns(int64_t rate_ns);
 
 /* Mutex profile: one in `fraction` contentions is recorded (1: all; 0: off, the default). Returns the old
- * fraction; negative only asks. As runtime.SetMutexProfileFraction. */
+ * fraction; negative only asks. As runtime.SetMutexProfileFraction: the delay of all who waited is charged to the
+ * unlock that ended the wait. PROF_MUTEX_FRACTION in the environment sets it before main. */
 PROF_API int64_t prof_set_mutex_fraction(int64_t fraction);
+
+/* Block profile: whether time spent sleeping and polling (nanosleep, poll, select, epoll_wait and their kin) is
+ * recorded, too. Off at first: threads that wait for work would drown the rest. PROF_BLOCK_SLEEP=1 in the environment
+ * sets it before main. Returns what was in force. */
+PROF_API bool prof_set_block_sleep(bool on);
 
 /* ---- exact allocation counts ------------------------------------------------------------------- */
 

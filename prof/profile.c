@@ -12,6 +12,8 @@
 static const struct prof_source *const builtin[] = {
     &prof_source_heap,
     &prof_source_allocs,
+    &prof_source_block,
+    &prof_source_mutex,
 };
 
 /* Those registered at run time, newest first. */

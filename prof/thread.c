@@ -296,6 +296,7 @@ static void after_fork_in_child(void)
     }
     atomic_store(&foreign_slots, 0);
     prof_cpu_fork_child();
+    prof_lock_fork_child();
     after_fork();
 }
 
@@ -309,6 +310,7 @@ static void init_once(void)
     prof_stack(warm, 4, NULL);
     pthread_atfork(before_fork, after_fork, after_fork_in_child);
     prof_heap_init();
+    prof_lock_init();
     atomic_store(&prof_ready, true);
     prof_leave();
     prof_self();

@@ -1,0 +1,243 @@
+/* The mutex profile: what waiting a lock's holders caused.
+ *
+ * Who has to wait for a lock enters himself in a list, found by the lock's address. The holder's
+ * unlock takes the time that all waiters have waited since the last time, and when the lock is
+ * released, records it at its own stack. So each moment of waiting is charged once, to the thread
+ * that then held the lock, and many waiters weigh more than one; as in Go's runtime/sema.go. The
+ * time from the unlock until the waiter runs is nobody's.
+ *
+ * A list's lock is held for a few instructions and only by threads that are marked as being inside
+ * libprof, so no hook of a signal handler can meet it. */
+#include "prof/wait.h"
+
+#include <string.h>
+
+static struct {
+    struct prof_lock lock;
+    struct prof_waiter *oldest, *newest;
+} lists[PROF_CONTENTION_LISTS];
+
+_Atomic uint32_t prof_contention_waiters[PROF_CONTENTION_LISTS];
+
+static _Atomic int64_t fraction;
+static struct prof_bucket_table buckets;
+
+/* ---- lists of waiters
+ * ---------------------------------------------------------------------------------------------- */
+
+static void append_locked(unsigned i, struct prof_waiter *w, const void *object)
+{
+    w->next = NULL;
+    w->previous = lists[i].newest;
+    *(w->previous ? &w->previous->next : &lists[i].oldest) = w;
+    lists[i].newest = w;
+    atomic_store_explicit(&w->object, object, memory_order_relaxed);
+    atomic_fetch_add_explicit(&prof_contention_waiters[i], 1, memory_order_relaxed);
+}
+
+static void remove_locked(unsigned i, struct prof_waiter *w)
+{
+    *(w->next ? &w->next->previous : &lists[i].newest) = w->previous;
+    *(w->previous ? &w->previous->next : &lists[i].oldest) = w->next;
+    atomic_store_explicit(&w->object, NULL, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&prof_contention_waiters[i], 1, memory_order_relaxed);
+}
+
+/* Both lists, in an order that all agree on. */
+static void lock_two(unsigned a, unsigned b)
+{
+    prof_lock(&lists[a < b ? a : b].lock);
+    if (a != b)
+        prof_lock(&lists[a < b ? b : a].lock);
+}
+
+static void unlock_two(unsigned a, unsigned b)
+{
+    prof_unlock(&lists[a].lock);
+    if (a != b)
+        prof_unlock(&lists[b].lock);
+}
+
+bool prof_contention_enter(struct prof_waiter *w, const void *object, const void *mutex,
+                           int64_t now_ns)
+{
+    if (atomic_load_explicit(&fraction, memory_order_relaxed) <= 0)
+        return false;
+    /* Still in a list when a signal handler waits, or has left the wait by longjmp. */
+    prof_contention_leave(w, false);
+    w->mutex = mutex;
+    w->condition = mutex ? object : NULL;
+    w->charged_ns = now_ns;
+    unsigned i = prof_contention_list(object);
+    prof_lock(&lists[i].lock);
+    append_locked(i, w, object);
+    prof_unlock(&lists[i].lock);
+    return true;
+}
+
+/* ---- condition variables
+ * ---------------------------------------------------------------------------------------------- */
+
+static struct prof_waiter *first_locked(unsigned i, const void *object, const void *condition)
+{
+    struct prof_waiter *w = lists[i].oldest;
+    while (w && (atomic_load_explicit(&w->object, memory_order_relaxed) != object ||
+                 w->condition != condition))
+        w = w->next;
+    return w;
+}
+
+/* The mutex of the oldest waiter for the condition variable; NULL: there is none. */
+static const void *mutex_of(const void *condition)
+{
+    unsigned i = prof_contention_list(condition);
+    prof_lock(&lists[i].lock);
+    struct prof_waiter *w = first_locked(i, condition, condition);
+    const void *mutex = w ? w->mutex : NULL;
+    prof_unlock(&lists[i].lock);
+    return mutex;
+}
+
+static bool wake_one(const void *condition, const void *mutex, int64_t now_ns)
+{
+    unsigned from = prof_contention_list(condition), to = prof_contention_list(mutex);
+    lock_two(from, to);
+    struct prof_waiter *w = first_locked(from, condition, condition);
+    bool found = w && w->mutex == mutex;
+    if (found) {
+        remove_locked(from, w);
+        w->charged_ns = now_ns;
+        append_locked(to, w, mutex);
+    }
+    unlock_two(from, to);
+    return found;
+}
+
+void prof_contention_wake(const void *condition, bool all)
+{
+    const void *mutex;
+    if (!prof_hook_self())
+        return;
+    prof_enter();
+    int64_t now_ns = prof_now_ns();
+    while ((mutex = mutex_of(condition)) && wake_one(condition, mutex, now_ns) && all)
+        ;
+    prof_leave();
+}
+
+/* Which waiter a signal wakes is the kernel's choice, mostly the oldest. This one came back without
+ * having been chosen here: then the one that was chosen in its place waits on. */
+static void give_turn_back_locked(unsigned from, const struct prof_waiter *w)
+{
+    unsigned to = prof_contention_list(w->mutex);
+    struct prof_waiter *other = first_locked(to, w->mutex, w->condition);
+    if (!other)
+        return;
+    remove_locked(to, other);
+    append_locked(from, other, w->condition);
+}
+
+void prof_contention_leave(struct prof_waiter *w, bool woken)
+{
+    const void *object;
+    while ((object = atomic_load_explicit(&w->object, memory_order_relaxed))) {
+        unsigned i = prof_contention_list(object);
+        unsigned j = w->mutex ? prof_contention_list(w->mutex) : i;
+        lock_two(i, j);
+        /* It may just have been woken and moved. */
+        bool there = atomic_load_explicit(&w->object, memory_order_relaxed) == object;
+        if (there) {
+            remove_locked(i, w);
+            if (woken && w->condition == object)
+                give_turn_back_locked(i, w);
+        }
+        unlock_two(i, j);
+        if (there)
+            return;
+    }
+}
+
+/* ---- charging
+ * ---------------------------------------------------------------------------------------------- */
+
+int64_t prof_contention_charge(const void *lock)
+{
+    int64_t delay_ns = 0;
+    if (!prof_hook_self())
+        return 0;
+    prof_enter();
+    unsigned i = prof_contention_list(lock);
+    int64_t now_ns = prof_now_ns();
+    prof_lock(&lists[i].lock);
+    for (struct prof_waiter *w = lists[i].oldest; w; w = w->next)
+        if (atomic_load_explicit(&w->object, memory_order_relaxed) == lock &&
+            now_ns > w->charged_ns) {
+            delay_ns += now_ns - w->charged_ns;
+            w->charged_ns = now_ns;
+        }
+    prof_unlock(&lists[i].lock);
+    prof_leave();
+    return delay_ns;
+}
+
+void prof_contention_record(int64_t delay_ns, struct prof_site site)
+{
+    struct prof_thread *t = prof_hook_self();
+    int64_t one_in = atomic_load_explicit(&fraction, memory_order_relaxed);
+    if (!t || one_in <= 0 || prof_random(t) % (uint64_t)one_in != 0)
+        return;
+    int saved = errno;
+    uintptr_t pcs[PROF_MAX_FRAMES];
+    prof_enter();
+    int npcs = prof_site_stack(site, pcs, PROF_MAX_FRAMES);
+    prof_delay_add(&buckets, t, pcs, npcs, (double)one_in, delay_ns * one_in);
+    prof_leave();
+    errno = saved;
+}
+
+/* ---- the fraction
+ * ---------------------------------------------------------------------------------------------- */
+
+int64_t prof_set_mutex_fraction(int64_t one_in)
+{
+    return one_in < 0 ? atomic_load(&fraction) : atomic_exchange(&fraction, one_in);
+}
+
+void prof_contention_init(void)
+{
+    prof_set_mutex_fraction(prof_rate_from_environment("PROF_MUTEX_FRACTION"));
+}
+
+void prof_contention_fork_child(void)
+{
+    memset(lists, 0, sizeof lists);
+    for (int i = 0; i < PROF_CONTENTION_LISTS; i++)
+        atomic_store_explicit(&prof_contention_waiters[i], 0, memory_order_relaxed);
+    prof_bucket_drop(&buckets);
+}
+
+/* ---- the profile
+ * ---------------------------------------------------------------------------------------------- */
+
+static int fill(const struct prof_source *self, struct prof_snapshot *s)
+{
+    (void)self;
+    s->sampling = atomic_load_explicit(&fraction, memory_order_relaxed);
+    return prof_delay_fill(&buckets, s);
+}
+
+static int64_t count(const struct prof_source *self)
+{
+    (void)self;
+    return prof_bucket_count(&buckets);
+}
+
+static const struct prof_description description = {
+    .name = "mutex",
+    .nvalues = 2,
+    .values = {{"contentions", "count"}, {"delay", "nanoseconds"}},
+    .period_type = {"contentions", "count"},
+    .text = PROF_TEXT_CONTENTION,
+};
+
+const struct prof_source prof_source_mutex = {.about = &description, .fill = fill, .count = count};

@@ -1,0 +1,48 @@
+/* The calls behind the hooks.
+ *
+ * Nothing in here is interposed on by the loader or by dlsym, so looking the calls up needs no lock
+ * and no care for a second thread: both would find the same. The flag guards against a dlsym that
+ * somebody else hooked. */
+#include "prof/wait.h"
+
+#include <dlfcn.h>
+
+struct prof_real prof_real;
+
+static __thread bool finding __attribute__((tls_model("initial-exec")));
+
+static bool same_object(void *a, void *b)
+{
+    Dl_info in_a, in_b;
+    return dladdr(a, &in_a) && dladdr(b, &in_b) && in_a.dli_fbase == in_b.dli_fbase;
+}
+
+/* Condition variables changed in glibc 2.3.2. Where both versions exist (x86-64), dlsym with
+ * RTLD_NEXT gave the old one before glibc 2.36. */
+static void *find_condition(const char *name)
+{
+    void *plain = dlsym(RTLD_NEXT, name);
+    void *versioned = dlvsym(RTLD_NEXT, name, "GLIBC_2.3.2");
+    return versioned && same_object(plain, versioned) ? versioned : plain;
+}
+
+void prof_real_find(void)
+{
+    if (finding)
+        return;
+    finding = true;
+    int saved = errno;
+    struct prof_real found = {
+#define FIND(name) .name = (typeof(name) *)dlsym(RTLD_NEXT, #name),
+        PROF_REAL_CALLS(FIND)
+#undef FIND
+    };
+#define FIND_CONDITION(name) found.name = (typeof(name) *)find_condition(#name)
+    FIND_CONDITION(pthread_cond_wait);
+    FIND_CONDITION(pthread_cond_timedwait);
+    FIND_CONDITION(pthread_cond_signal);
+    FIND_CONDITION(pthread_cond_broadcast);
+    prof_real = found;
+    errno = saved;
+    finding = false;
+}

@@ -1,0 +1,201 @@
+/* A wait, from a hook's view: the thread's state while it lasts, and what it adds to the profiles.
+ *
+ * prof_wait_begin says in the thread's slot what it waits for, where the goroutine profile finds
+ * it, and puts the thread among the lock's waiters, where the holder's unlock finds it;
+ * prof_wait_end takes both back and records the wait. No lock of libprof's is held in between: the
+ * real call may be cancelled, or interrupted by a handler that waits itself. */
+#include "prof/wait.h"
+
+#include <ucontext.h>
+
+static const char *const names[] = {
+    [PROF_WAIT_NONE] = "",
+    [PROF_WAIT_MUTEX] = "mutex",
+    [PROF_WAIT_RWLOCK] = "rwlock",
+    [PROF_WAIT_COND] = "condition variable",
+    [PROF_WAIT_SEMAPHORE] = "semaphore",
+    [PROF_WAIT_BARRIER] = "barrier",
+    [PROF_WAIT_JOIN] = "join",
+    [PROF_WAIT_SLEEP] = "sleep",
+    [PROF_WAIT_POLL] = "poll",
+    [PROF_WAIT_SIGNAL] = "signal",
+    [PROF_WAIT_IPC] = "System V IPC",
+};
+
+const char *prof_wait_name(int kind)
+{
+    return kind < 0 || kind >= (int)(sizeof names / sizeof names[0]) ? "" : names[kind];
+}
+
+int prof_site_stack(struct prof_site site, uintptr_t *pcs, int max)
+{
+    pcs[0] = (uintptr_t)site.here;
+    return 1 + prof_stack(pcs + 1, max - 1, site.from);
+}
+
+/* ---- begin and end
+ * ------------------------------------------------------------------------------------------ */
+
+static void set_state(struct prof_thread *t, int kind, const void *object, int64_t since_ns)
+{
+    atomic_store_explicit(&t->wait_kind, PROF_WAIT_NONE, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_store_explicit(&t->wait_object, object, memory_order_relaxed);
+    atomic_store_explicit(&t->wait_since_ns, since_ns, memory_order_relaxed);
+    atomic_store_explicit(&t->wait_kind, kind, memory_order_release);
+}
+
+static void keep_outer(struct prof_waiting *w, const struct prof_thread *t)
+{
+    w->outer_kind = atomic_load_explicit(&t->wait_kind, memory_order_relaxed);
+    w->outer_object = atomic_load_explicit(&t->wait_object, memory_order_relaxed);
+    w->outer_since_ns = atomic_load_explicit(&t->wait_since_ns, memory_order_relaxed);
+    w->outer_own_signals = atomic_load_explicit(&t->own_signals, memory_order_relaxed);
+}
+
+/* A wait shorter than the rate is recorded with the probability waited / rate, so as soon as it
+ * reaches a random part of the rate; as in Go's runtime/mprof.go, blocksampled. */
+static void draw_sample(struct prof_waiting *w, enum prof_wait kind)
+{
+    w->npcs = 0;
+    w->record_from_ns = INT64_MAX;
+    w->block_rate_ns = prof_block_rate_ns(kind);
+    if (w->block_rate_ns > 0)
+        w->record_from_ns = (int64_t)(prof_random(w->t) % (uint64_t)w->block_rate_ns);
+}
+
+/* Taking the stack costs about as much as a futex wait at its shortest. Before the wait this time
+ * is lost to nobody; after it, the thread holds the lock that others wait for. But where only
+ * longer waits are recorded, most waits need no stack at all. */
+enum { STACK_FIRST_BELOW_NS = 20000 };
+
+void prof_wait_begin(struct prof_waiting *w, enum prof_wait kind, const void *object,
+                     const void *mutex, struct prof_site site)
+{
+    struct prof_thread *t = w->t = prof_hook_self();
+    if (!t)
+        return;
+    int saved = errno;
+    prof_enter();
+    w->site = site;
+    w->since_ns = prof_now_ns();
+    keep_outer(w, t);
+    w->own_signals = w->outer_own_signals;
+    set_state(t, kind, object, w->since_ns);
+    w->woken = false;
+    w->listed =
+        kind <= PROF_WAIT_COND && prof_contention_enter(&t->waiter, object, mutex, w->since_ns);
+    draw_sample(w, kind);
+    if (w->record_from_ns < STACK_FIRST_BELOW_NS)
+        w->npcs = prof_site_stack(site, w->pcs, PROF_MAX_FRAMES);
+    prof_leave();
+    errno = saved;
+}
+
+void prof_wait_end(struct prof_waiting *w)
+{
+    struct prof_thread *t = w->t;
+    if (!t)
+        return;
+    int saved = errno;
+    prof_enter();
+    if (w->listed)
+        prof_contention_leave(&t->waiter, w->woken);
+    set_state(t, w->outer_kind, w->outer_object, w->outer_since_ns);
+    /* A signal that cut this call short says nothing about the one that it interrupted. */
+    atomic_store_explicit(&t->own_signals, w->outer_own_signals, memory_order_relaxed);
+    if (w->record_from_ns != INT64_MAX) {
+        int64_t waited_ns = prof_now_ns() - w->since_ns;
+        if (waited_ns >= w->record_from_ns) {
+            if (w->npcs == 0)
+                w->npcs = prof_site_stack(w->site, w->pcs, PROF_MAX_FRAMES);
+            prof_block_record(w, waited_ns);
+        }
+    }
+    prof_leave();
+    errno = saved;
+}
+
+/* ---- calls that libprof's own signals cut short
+ * --------------------------------------------------------------------- */
+
+/* The kernel ended a call and has put its result where the call returns it. */
+static bool returns_eintr(const ucontext_t *uc)
+{
+#if defined(__x86_64__)
+    return uc->uc_mcontext.gregs[REG_RAX] == -EINTR;
+#elif defined(__aarch64__)
+    return (int64_t)uc->uc_mcontext.regs[0] == -EINTR;
+#endif
+}
+
+static _Atomic uint64_t own; /* the signals of libprof's handlers, bit by bit */
+
+/* Everything is blocked while a handler of libprof's runs, so a signal for the host that has come
+ * as well is pending. Its handler runs next, and the host expects its EINTR. */
+static bool host_signal_pending(const ucontext_t *uc)
+{
+    sigset_t pending;
+    uint64_t ours = atomic_load_explicit(&own, memory_order_relaxed);
+    if (sigpending(&pending) != 0)
+        return true;
+    for (int sig = 1; sig <= 64; sig++)
+        if (sigismember(&pending, sig) == 1 && sigismember(&uc->uc_sigmask, sig) == 0 &&
+            !(ours >> (sig - 1) & 1))
+            return true;
+    return false;
+}
+
+void prof_wait_interrupted(int sig, const void *ucontext)
+{
+    struct prof_thread *t = prof_self_tls;
+    atomic_fetch_or_explicit(&own, UINT64_C(1) << (sig - 1), memory_order_relaxed);
+    if (t && returns_eintr(ucontext) && !host_signal_pending(ucontext))
+        atomic_fetch_add_explicit(&t->own_signals, 1, memory_order_relaxed);
+}
+
+bool prof_wait_cut_short(struct prof_waiting *w, int error)
+{
+    if (error != EINTR || !w->t)
+        return false;
+    uint32_t now = atomic_load_explicit(&w->t->own_signals, memory_order_relaxed);
+    bool ours = now != w->own_signals;
+    w->own_signals = now;
+    return ours;
+}
+
+int64_t prof_timespec_ns(const struct timespec *t)
+{
+    int64_t ns;
+    if (__builtin_mul_overflow((int64_t)t->tv_sec, INT64_C(1000000000), &ns) ||
+        __builtin_add_overflow(ns, (int64_t)t->tv_nsec, &ns))
+        return INT64_MAX;
+    return ns;
+}
+
+struct timespec prof_wait_left(const struct prof_waiting *w, int64_t total_ns)
+{
+    int64_t left = total_ns - (prof_now_ns() - w->since_ns);
+    if (left < 0)
+        left = 0;
+    return (struct timespec){.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
+}
+
+void prof_lock_init(void)
+{
+    prof_real_find();
+    prof_block_init();
+    prof_contention_init();
+}
+
+/* The child waits for nothing, and what its parent's threads waited for is the parent's. */
+void prof_lock_fork_child(void)
+{
+    prof_contention_fork_child();
+    prof_block_fork_child();
+    for (struct prof_thread *t = prof_threads_first(); t; t = t->next) {
+        t->waiter = (struct prof_waiter){0};
+        if (t != prof_self_tls)
+            set_state(t, PROF_WAIT_NONE, NULL, 0);
+    }
+}
