@@ -30,36 +30,17 @@ static const struct prof_description cpu_description = {
 };
 
 static struct prof_bucket_table buckets;
-static atomic_bool running;       /* read by handlers */
-static atomic_int handlers;       /* handlers that may be using the buckets */
-static struct sigaction previous; /* whose SIGPROF this was before us */
-static char cookie;               /* its address marks our timers' signals */
+static atomic_bool running; /* read by handlers */
+static atomic_int handlers; /* handlers that may be using the buckets */
+
+atomic_bool prof_cpu_process_wide; /* ITIMER_PROF runs; written under prof_threads_lock */
 
 /* guarded by prof_threads_lock */
 static int period_ns;
 static bool armed; /* threads that start get a timer */
-static bool process_wide;
 static int64_t started_ns;
 
-/* ---- the handler
- * ----------------------------------------------------------------------------------- */
-
-static void pass_on(int sig, siginfo_t *info, void *ucontext)
-{
-    if (previous.sa_flags & SA_SIGINFO)
-        previous.sa_sigaction(sig, info, ucontext);
-    else if (previous.sa_handler != SIG_IGN && previous.sa_handler != SIG_DFL)
-        previous.sa_handler(sig);
-}
-
-bool prof_cpu_owns(const siginfo_t *info)
-{
-    if (info->si_signo != SIGPROF)
-        return false;
-    if (info->si_code == SI_TIMER)
-        return info->si_value.sival_ptr == &cookie;
-    return info->si_code == SI_KERNEL; /* ITIMER_PROF */
-}
+/* ---- a tick ---------------------------------------------------------------------------------- */
 
 static void record(const uintptr_t *pcs, int n, struct prof_thread *t, int64_t ticks)
 {
@@ -82,37 +63,12 @@ static void record_interrupted(const siginfo_t *info, const void *ucontext)
     record(pcs, prof_stack_signal(pcs, PROF_MAX_FRAMES, ucontext), t, ticks);
 }
 
-static void on_sigprof(int sig, siginfo_t *info, void *ucontext)
+void prof_cpu_tick(const siginfo_t *info, const void *ucontext)
 {
-    int saved = errno;
-    if (!prof_cpu_owns(info)) {
-        pass_on(sig, info, ucontext);
-    } else {
-        prof_wait_interrupted(sig, ucontext);
-        atomic_fetch_add(&handlers, 1);
-        if (atomic_load(&running))
-            record_interrupted(info, ucontext);
-        atomic_fetch_sub(&handlers, 1);
-    }
-    errno = saved;
-}
-
-/* Stays installed for ever: a signal still on its way when a profile stops would kill the process
- * under SIG_DFL. Installed anew at each start, in case the host has set its own meanwhile. */
-static int install_handler(void)
-{
-    struct sigaction ours = {.sa_sigaction = on_sigprof,
-                             .sa_flags = SA_RESTART | SA_SIGINFO | SA_ONSTACK};
-    struct sigaction old;
-    sigfillset(&ours.sa_mask);
-    /* A crash inside the handler must still reach the host's own crash handler. */
-    sigdelset(&ours.sa_mask, SIGSEGV);
-    sigdelset(&ours.sa_mask, SIGBUS);
-    if (sigaction(SIGPROF, &ours, &old) != 0)
-        return -errno;
-    if (!(old.sa_flags & SA_SIGINFO) || old.sa_sigaction != on_sigprof)
-        previous = old;
-    return 0;
+    atomic_fetch_add(&handlers, 1);
+    if (atomic_load(&running))
+        record_interrupted(info, ucontext);
+    atomic_fetch_sub(&handlers, 1);
 }
 
 /* ---- timers
@@ -148,7 +104,7 @@ static int arm_locked(struct prof_thread *t)
 {
     pid_t tid = atomic_load(&t->tid);
     struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGPROF};
-    ev.sigev_value.sival_ptr = &cookie;
+    ev.sigev_value = prof_signal_cookie();
     ev.sigev_notify_thread_id = tid;
     if (t->has_timer || tid == 0)
         return 0;
@@ -182,24 +138,19 @@ void prof_cpu_thread_exit_locked(struct prof_thread *t)
     }
 }
 
-void prof_cpu_thread_start(struct prof_thread *t)
+void prof_cpu_thread_start_locked(struct prof_thread *t)
 {
-    if (!atomic_load(&running))
-        return;
-    prof_lock(&prof_threads_lock);
-    if (armed && !process_wide && arm_locked(t) == -EAGAIN) {
+    if (armed && atomic_load(&running) && !prof_cpu_process_wide && arm_locked(t) == -EAGAIN)
         prof_drop(&prof_dropped.cpu_timers);
-    }
-    prof_unlock(&prof_threads_lock);
 }
 
 static void disarm_all_locked(void)
 {
     for (struct prof_thread *t = prof_threads_first(); t; t = t->next)
         prof_cpu_disarm_locked(t);
-    if (process_wide)
+    if (prof_cpu_process_wide)
         setitimer(ITIMER_PROF, &(struct itimerval){0}, NULL);
-    process_wide = false;
+    prof_cpu_process_wide = false;
 }
 
 static int arm_process_locked(void)
@@ -208,7 +159,7 @@ static int arm_process_locked(void)
     struct itimerval when = {{us / 1000000, us % 1000000}, {us / 1000000, us % 1000000}};
     if (setitimer(ITIMER_PROF, &when, NULL) != 0)
         return -errno;
-    process_wide = true;
+    prof_cpu_process_wide = true;
     return 0;
 }
 
@@ -232,7 +183,7 @@ static int start_locked(int hz)
 {
     if (armed)
         return -EBUSY;
-    int rc = install_handler();
+    int rc = prof_signal_install();
     if (rc < 0)
         return rc;
     prof_threads_discover_locked();
@@ -326,7 +277,7 @@ void prof_cpu_fork_child(void)
     bool was_armed = armed;
     atomic_store(&running, false);
     atomic_store(&handlers, 0);
-    armed = process_wide = false;
+    armed = prof_cpu_process_wide = false;
     if (was_armed)
         prof_bucket_drop(&buckets);
 }

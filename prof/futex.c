@@ -35,6 +35,21 @@ void prof_unlock(struct prof_lock *l)
     errno = saved;
 }
 
+void prof_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t ns)
+{
+    int saved = errno;
+    struct timespec length = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, &length, NULL, 0);
+    errno = saved;
+}
+
+void prof_futex_wake(_Atomic uint32_t *word)
+{
+    int saved = errno;
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+    errno = saved;
+}
+
 void prof_drops(struct prof_drops *out)
 {
     *out = (struct prof_drops){

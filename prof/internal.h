@@ -8,6 +8,7 @@
 
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -58,6 +59,10 @@ struct prof_lock {
 };
 void prof_lock(struct prof_lock *l);
 void prof_unlock(struct prof_lock *l);
+
+/* Sleeps until *word is no longer `seen`, somebody wakes it, or ns have passed; may return early. */
+void prof_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t ns);
+void prof_futex_wake(_Atomic uint32_t *word);
 
 /* ---- what was dropped: counters, added to from anywhere ------------------------------------------- */
 
@@ -340,14 +345,95 @@ void prof_label_fork_done(void);
 /* Creation stacks: threadcreate profile. */
 extern struct prof_bucket_table prof_thread_creators;
 
+/* ---- floor 2: task.c, call.c: a thread as the kernel sees it ------------------------------------------------------ */
+
+struct prof_task {
+    char name[16];       /* "" when unknown */
+    char state;          /* R S D T t Z X as in proc(5); '?' when unknown */
+    bool blocks_sigprof;
+    bool kernel;         /* works for the kernel: has no stack of its own, takes no signals */
+};
+
+enum { PROF_CALL_NONE = -1, PROF_CALL_UNKNOWN = -2 };
+
+struct prof_call {     /* the system call that a thread sleeps in */
+    long nr;           /* or PROF_CALL_NONE: it is in none, or runs; PROF_CALL_UNKNOWN */
+    uint64_t args[6];
+    uintptr_t sp, pc;  /* pc: just behind the call's instruction */
+};
+
+/* /proc/self/task, for the next two. -1: there is none. */
+int prof_tasks_open(void);
+/* False: the thread is gone, or there is no /proc. */
+bool prof_task_read(int tasks, pid_t tid, struct prof_task *out);
+void prof_call_read(int tasks, pid_t tid, struct prof_call *out);
+
+enum prof_interruption {
+    PROF_CALL_RESTARTS, /* by itself, after a handler with SA_RESTART */
+    PROF_CALL_REDO,     /* if the handler calls prof_call_redo */
+    PROF_CALL_BREAKS,   /* with EINTR, or is not known */
+    PROF_CALL_SWALLOWS, /* waits for SIGPROF, and would take ours */
+};
+enum prof_interruption prof_call_interruption(const struct prof_call *c);
+/* The call's name; NULL: none of those that sleep. */
+const char *prof_call_name(long nr);
+/* In a handler: if it interrupted this call and nothing else did, the call begins anew when the handler returns. */
+bool prof_call_redo(const struct prof_call *c, void *ucontext);
+
+/* ---- floor 2: signal.c: SIGPROF ------------------------------------------------------------------------------ */
+
+/* Installs libprof's handler if it is not in force; whoever's was gets the signals that are not libprof's. */
+int prof_signal_install(void);
+/* Marks the signals that are libprof's: timers carry it, and prof_signal_send does. */
+union sigval prof_signal_cookie(void);
+/* Whether this signal is one of them. Async-signal-safe. */
+bool prof_signal_is_ours(const siginfo_t *info);
+/* Makes the thread run prof_dump_answer. -ESRCH: it is gone. */
+int prof_signal_send(pid_t tid);
+
+/* ---- floor 3: dump.c: every thread's stack at one moment ----------------------------------------------------------- */
+
+struct prof_dump_thread {
+    pid_t tid;
+    struct prof_task task;
+    struct prof_call call;
+    const struct prof_labels *labels;
+    const struct prof_bucket *creator; /* NULL: unknown */
+    uintptr_t start;                   /* where it began; 0: unknown */
+    const struct prof_thread *slot;    /* dump.c's own: it may be another thread's by now */
+    int wait_kind;                     /* what a hook says it waits for; enum prof_wait */
+    const void *wait_object;
+    int64_t wait_since_ns;
+    const char *missing;               /* why the stack is not whole, for people; NULL: it is */
+    int npcs;
+    uintptr_t pcs[PROF_MAX_FRAMES];
+};
+
+struct prof_dump {
+    int64_t taken_ns; /* CLOCK_MONOTONIC */
+    size_t n;
+    struct prof_dump_thread threads[]; /* by tid */
+};
+
+/* Takes about a second at most; the calling thread's stack starts at the caller. NULL: no memory. */
+struct prof_dump *prof_dump_take(void);
+void prof_dump_free(struct prof_dump *d);
+/* The handler's part. True: the thread had been asked, and this is its answer. */
+bool prof_dump_answer(void *ucontext);
+void prof_dump_fork_child(void);
+/* How many threads there are. */
+int64_t prof_dump_count(void);
+
 /* ---- floor 3: cpu.c, heap.c ------------------------------------------------------------------------------ */
 
 /* Arms the thread's CPU timer if a CPU profile runs; deletes it; the same when the calling thread ends. */
-void prof_cpu_thread_start(struct prof_thread *t);
+void prof_cpu_thread_start_locked(struct prof_thread *t);
 void prof_cpu_disarm_locked(struct prof_thread *t);
 void prof_cpu_thread_exit_locked(struct prof_thread *t);
 void prof_cpu_fork_child(void);
-bool prof_cpu_owns(const siginfo_t *info); /* a signal of a CPU profile's timer */
+/* The handler's part. */
+void prof_cpu_tick(const siginfo_t *info, const void *ucontext);
+extern atomic_bool prof_cpu_process_wide; /* ITIMER_PROF is ours, so the kernel's SIGPROFs are */
 
 void prof_heap_init(void);
 /* Sample points are never further apart than this, not even when sampling is off, so that larger allocations
@@ -433,6 +519,7 @@ struct prof_source {
 };
 
 extern const struct prof_source prof_source_heap, prof_source_allocs, prof_source_block, prof_source_mutex;
+extern const struct prof_source prof_source_goroutine, prof_source_threadcreate;
 
 /* -EEXIST: the name is taken. -ENOMEM. */
 int prof_source_register(const struct prof_source *source);
@@ -443,6 +530,9 @@ int prof_snapshot_symbolize(const struct prof_snapshot *s, struct prof_symbols *
 /* prof_snapshot_write's two shapes. fd stays open. 0, -ENOMEM, or what write(2) said. */
 int prof_encode_proto(const struct prof_snapshot *s, int fd);
 int prof_encode_text(const struct prof_snapshot *s, int fd);
+/* text.c's ways of writing these: "a\"b" and {"key":"value"}. */
+void prof_text_quoted(FILE *f, const char *text);
+void prof_text_labels(FILE *f, const struct prof_labels *labels);
 
 #pragma GCC visibility pop
 #endif

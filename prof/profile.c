@@ -14,6 +14,8 @@ static const struct prof_source *const builtin[] = {
     &prof_source_allocs,
     &prof_source_block,
     &prof_source_mutex,
+    &prof_source_goroutine,
+    &prof_source_threadcreate,
 };
 
 /* Those registered at run time, newest first. */

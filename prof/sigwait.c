@@ -29,7 +29,7 @@ PROF_API int sigsuspend(const sigset_t *mask)
 /* Whether a wait for signals goes on after this result. */
 static bool goes_on(struct prof_waiting *w, int rc, const siginfo_t *info)
 {
-    return rc < 0 ? prof_wait_cut_short(w, errno) : w->t && prof_cpu_owns(info);
+    return rc < 0 ? prof_wait_cut_short(w, errno) : w->t && prof_signal_is_ours(info);
 }
 
 PROF_API int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)

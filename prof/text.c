@@ -104,7 +104,7 @@ static void put_addresses(FILE *f, const struct prof_sample *s)
 
 /* ---- labels ---------------------------------------------------------------------------------- */
 
-static void put_quoted(FILE *f, const char *text)
+void prof_text_quoted(FILE *f, const char *text)
 {
     static const char named[] = "\a\b\f\n\r\t\v\"\\", letters[] = "abfnrtv\"\\";
     fputc('"', f);
@@ -119,18 +119,25 @@ static void put_quoted(FILE *f, const char *text)
     fputc('"', f);
 }
 
+void prof_text_labels(FILE *f, const struct prof_labels *labels)
+{
+    fputc('{', f);
+    for (uint32_t i = 0; i < labels->n; i++) {
+        fputs(i ? ", " : "", f);
+        prof_text_quoted(f, labels->labels[i].key);
+        fputc(':', f);
+        prof_text_quoted(f, labels->labels[i].value);
+    }
+    fputc('}', f);
+}
+
 static void put_labels(FILE *f, const struct prof_labels *labels)
 {
     if (!labels || labels->n == 0)
         return;
-    fputs("# labels: {", f);
-    for (uint32_t i = 0; i < labels->n; i++) {
-        fputs(i ? ", " : "", f);
-        put_quoted(f, labels->labels[i].key);
-        fputc(':', f);
-        put_quoted(f, labels->labels[i].value);
-    }
-    fputs("}\n", f);
+    fputs("# labels: ", f);
+    prof_text_labels(f, labels);
+    fputc('\n', f);
 }
 
 /* ---- order ----------------------------------------------------------------------------------- */

@@ -108,19 +108,17 @@ static void free_slot_locked(struct prof_thread *t)
 }
 
 /* The slot that a discovery made for this thread before the thread had called any hook. */
-static struct prof_thread *adopt_foreign_slot(pid_t tid)
+static struct prof_thread *adopt_foreign_slot_locked(pid_t tid)
 {
-    struct prof_thread *found = NULL;
-    prof_lock(&prof_threads_lock);
-    for (struct prof_thread *t = prof_threads_first(); t && !found; t = t->next)
-        if (t->foreign && atomic_load(&t->tid) == tid)
-            found = t;
-    if (found) {
-        found->foreign = false;
-        atomic_fetch_sub(&foreign_slots, 1);
-    }
-    prof_unlock(&prof_threads_lock);
-    return found;
+    if (atomic_load(&foreign_slots) == 0)
+        return NULL;
+    for (struct prof_thread *t = prof_threads_first(); t; t = t->next)
+        if (t->foreign && atomic_load(&t->tid) == tid) {
+            t->foreign = false;
+            atomic_fetch_sub(&foreign_slots, 1);
+            return t;
+        }
+    return NULL;
 }
 
 /* ---- exit
@@ -151,9 +149,11 @@ struct prof_thread *prof_thread_register(void)
     prof_enter();
     int saved = errno;
     pid_t tid = prof_gettid();
-    struct prof_thread *t = atomic_load(&foreign_slots) > 0 ? adopt_foreign_slot(tid) : NULL;
+    prof_lock(&prof_threads_lock); /* or a discovery could give this thread a second slot, and timer */
+    struct prof_thread *t = adopt_foreign_slot_locked(tid);
     if (!t && (t = claim_slot(tid)))
-        prof_cpu_thread_start(t);
+        prof_cpu_thread_start_locked(t);
+    prof_unlock(&prof_threads_lock);
     prof_self_tls = t;
     if (t && atomic_load_explicit(&exit_key_made, memory_order_acquire))
         pthread_setspecific(exit_key, t);
@@ -232,14 +232,6 @@ PROF_API int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 /* ---- discovery
  * ------------------------------------------------------------------------------------------- */
 
-static bool known_locked(pid_t tid)
-{
-    for (struct prof_thread *t = prof_threads_first(); t; t = t->next)
-        if (atomic_load(&t->tid) == tid)
-            return true;
-    return false;
-}
-
 /* A foreign thread cannot give its slot back, so the dead are cleared here. */
 static void clear_dead_foreign_locked(void)
 {
@@ -248,23 +240,73 @@ static void clear_dead_foreign_locked(void)
             free_slot_locked(t);
 }
 
-void prof_threads_discover_locked(void)
+struct tids {
+    pid_t *tid;
+    size_t n, capacity;
+};
+
+static bool add_tid(struct tids *l, pid_t tid)
 {
-    clear_dead_foreign_locked();
+    if (l->n == l->capacity) {
+        size_t capacity = l->capacity ? l->capacity * 2 : 256;
+        pid_t *bigger = realloc(l->tid, capacity * sizeof *bigger);
+        if (!bigger)
+            return false;
+        l->tid = bigger;
+        l->capacity = capacity;
+    }
+    l->tid[l->n++] = tid;
+    return true;
+}
+
+/* /proc lists them in the order of their ids only mostly: a wrapped around id comes last. */
+static int by_tid(const void *a, const void *b)
+{
+    pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void list_tids(struct tids *out)
+{
     DIR *d = opendir("/proc/self/task");
     if (!d)
         return;
     for (struct dirent *e; (e = readdir(d));) {
         pid_t tid = (pid_t)strtol(e->d_name, NULL, 10);
-        if (tid <= 0 || known_locked(tid))
-            continue;
-        struct prof_thread *t = claim_slot(tid);
-        if (t) {
-            t->foreign = true;
-            atomic_fetch_add(&foreign_slots, 1);
-        }
+        if (tid > 0 && !add_tid(out, tid))
+            break;
     }
     closedir(d);
+    if (out->n)
+        qsort(out->tid, out->n, sizeof out->tid[0], by_tid);
+}
+
+static void claim_foreign_slot_locked(pid_t tid)
+{
+    struct prof_thread *t = claim_slot(tid);
+    if (t) {
+        t->foreign = true;
+        atomic_fetch_add(&foreign_slots, 1);
+    }
+}
+
+void prof_threads_discover_locked(void)
+{
+    struct tids l = {0};
+    clear_dead_foreign_locked();
+    list_tids(&l);
+    bool *known = calloc(l.n + 1, sizeof *known);
+    for (struct prof_thread *t = known ? prof_threads_first() : NULL; t; t = t->next) {
+        pid_t tid = atomic_load(&t->tid);
+        pid_t *at = l.n ? bsearch(&tid, l.tid, l.n, sizeof l.tid[0], by_tid) : NULL;
+        if (at)
+            known[at - l.tid] = true;
+    }
+    for (size_t i = 0; known && i < l.n; i++)
+        if (!known[i])
+            claim_foreign_slot_locked(l.tid[i]);
+    free(known);
+    free(l.tid);
 }
 
 /* ---- start and fork
@@ -297,6 +339,7 @@ static void after_fork_in_child(void)
     atomic_store(&foreign_slots, 0);
     prof_cpu_fork_child();
     prof_lock_fork_child();
+    prof_dump_fork_child();
     after_fork();
 }
 
