@@ -292,17 +292,19 @@ static enum MHD_Result request_begin(struct prof_http *http, struct MHD_Connecti
 
 static void body_add(struct http_request *r, const char *data, size_t bytes)
 {
+    const size_t needed = r->body_bytes + bytes + 1;
+
+    r->body_refused |= needed > HTTP_BODY_MAX + 1;
     if (!r->endpoint->takes_post || r->body_refused)
         return;
-    if (r->body_bytes + bytes + 1 > r->body_capacity) {
-        size_t capacity = 2 * (r->body_bytes + bytes + 1);
-        char *body = capacity <= 2 * HTTP_BODY_MAX ? realloc(r->body, capacity) : NULL;
+    if (needed > r->body_capacity) {
+        char *body = realloc(r->body, 2 * needed);
         if (!body) {
             r->body_refused = true;
             return;
         }
         r->body = body;
-        r->body_capacity = capacity;
+        r->body_capacity = 2 * needed;
     }
     memcpy(r->body + r->body_bytes, data, bytes);
     r->body_bytes += bytes;
