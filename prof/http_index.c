@@ -10,11 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Not every libprof records waits: one that does not has no block and no mutex profile to explain.
- */
-#pragma weak prof_set_block_rate_ns
-#pragma weak prof_set_mutex_fraction
-
 struct row {
     const char *name;
     const char *what;
@@ -91,9 +86,9 @@ static void put_links(FILE *f, const struct row *row)
 /* A profile that is empty because it is off says how to turn it on. */
 static const char *off_hint(const char *name)
 {
-    if (!strcmp(name, "block") && prof_set_block_rate_ns && prof_set_block_rate_ns(-1) == 0)
+    if (!strcmp(name, "block") && prof_set_block_rate_ns(-1) == 0)
         return "Off. prof_set_block_rate_ns(1000) records a wait for every microsecond waited.";
-    if (!strcmp(name, "mutex") && prof_set_mutex_fraction && prof_set_mutex_fraction(-1) == 0)
+    if (!strcmp(name, "mutex") && prof_set_mutex_fraction(-1) == 0)
         return "Off. prof_set_mutex_fraction(5) records one contention in five.";
     if ((!strcmp(name, "heap") || !strcmp(name, "allocs")) && prof_set_heap_rate(-1) == 0)
         return "Off. PROF_HEAP_RATE=524288 records one allocation in 512 KiB.";

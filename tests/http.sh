@@ -55,8 +55,8 @@ named allocs allocs "${heap_types/alloc_space\/bytes/alloc_space/bytes\\[dflt\\]
 named goroutine goroutine 'goroutine/count' 'goroutine count' '^goroutine profile: total [0-9]+$' leak_worker
 named thread goroutine 'goroutine/count' 'goroutine count' '^goroutine profile: total [0-9]+$' leak_worker
 named threadcreate threadcreate 'threadcreate/count' 'threadcreate count' '^threadcreate profile: total [0-9]+$' leak_crew_start
-named block block 'contentions/count delay/nanoseconds' 'contentions count' '^cycles/second=[0-9]+$' mutex_single
-named mutex mutex 'contentions/count delay/nanoseconds' 'contentions count' '^sampling period=1$' mutex_single
+named block block 'contentions/count delay/nanoseconds' 'contentions count' '^cycles/second=[0-9]+$' mutex_single_worker
+named mutex mutex 'contentions/count delay/nanoseconds' 'contentions count' '^sampling period=1$' mutex_single_worker
 
 pprof -raw "http://$at$d/heap"
 like "heap: its period is the sampling rate" "$out" '^Period: 65536$'
@@ -117,8 +117,8 @@ delta() { # NAME REQUEST FUNCTION
 }
 delta heap '/work/mem?bytes=4096&count=5000&hold=true&impl=arena' alloc_arena
 delta allocs '/work/mem?bytes=4096&count=5000&hold=false&impl=pool' alloc_pool
-delta block '/work/contention?iter=500&holdNs=20000&workers=4' mutex_single
-delta mutex '/work/contention?iter=500&holdNs=20000&workers=4' mutex_single
+delta block '/work/contention?iter=500&holdNs=20000&workers=4' mutex_single_worker
+delta mutex '/work/contention?iter=500&holdNs=20000&workers=4' mutex_single_worker
 delta threadcreate '/work/leak?workers=3' leak_crew_start
 delta goroutine '/work/leak?workers=3' leak_worker
 pprof -raw -seconds 1 "http://$at$d/heap"

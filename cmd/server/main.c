@@ -19,10 +19,6 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/* Not every libprof records waits. */
-#pragma weak prof_set_block_rate_ns
-#pragma weak prof_set_mutex_fraction
-
 struct options options = {.hold_bytes = INT64_C(1) << 30, .leak_seconds = 30};
 
 static const char usage[] =
@@ -97,9 +93,7 @@ static void read_rate(const char *variable, int64_t (*set)(int64_t))
 
     if (!v || !*v)
         return;
-    int64_t rate = number(variable, v, 0, INT64_C(1000000000));
-    if (set)
-        set(rate);
+    set(number(variable, v, 0, INT64_C(1000000000)));
 }
 
 static void start(struct server *s)
