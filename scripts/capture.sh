@@ -4,11 +4,11 @@
 # Seconds of work that a profile covers: at 100 samples a second, 1.5 s shows what takes 2 % or more.
 : "${PROFILE_SECONDS:=1.5}"
 
-# The median ns/op of a variant in a file of results.
-median_ns() { # IMPL FILE
+# The least ns/op of a variant in a file of results: nearest to what the work takes when nothing disturbs it.
+least_ns() { # IMPL FILE
     awk -v name="^Benchmark$benchmark/impl=$1(-[0-9]+)?\$" '
-        $1 ~ name { for (i = 3; i <= NF; i++) if ($i == "ns/op") print $(i - 1) }' "$2" | sort -g |
-        awk '{ v[NR] = $1 } END { if (!NR) exit 1; print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'
+        $1 ~ name { for (i = 3; i <= NF; i++) if ($i == "ns/op" && (!min || $(i - 1) < min)) min = $(i - 1) }
+        END { if (!min) exit 1; print min }' "$2"
 }
 
 # Profiles a variant for a fixed number of iterations, so that what is in the profile can be divided by them. Writes
@@ -32,7 +32,7 @@ keep_profiles() { # STAMP
     for kind in cpu heap; do
         for side in before after; do
             [[ -e $work/$side.$kind ]] || continue
-            latest[$side $kind]=profiles/$kind/${lab}_${side}_$1.pb.gz
+            latest[$side $kind]=$PROFILES/$kind/${lab}_${side}_$1.pb.gz
             keep "$work/$side.$kind" "${latest[$side $kind]}"
             kept+=("${latest[$side $kind]}")
         done
@@ -69,6 +69,7 @@ choose_view() { # SIDE...
 
 show() {
     if with_ui; then
+        trap : INT # Ctrl-C is for the viewers
         echo "the profiles in pprof:"
         scripts/ui.sh "${viewed[@]}" || true
     else

@@ -8,7 +8,8 @@
 # functions side by side. Results and profiles are kept under profiles/. Exit: 0 the fix is proven faster, 1 it is not.
 # --table stops after the table.
 #
-# Environment: BENCH_TIME (0.2s), BENCH_COUNT (10), BEFORE and AFTER (variants), PROFILE_SECONDS, UI=0, PORT_*.
+# Environment: BENCH_TIME (0.2s), BENCH_COUNT (10), BEFORE and AFTER (variants), PROFILE_SECONDS (1.5), PROFILES (profiles),
+# UI=0, PORT_*.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=scripts/capture.sh
@@ -65,15 +66,12 @@ print_table() {
     "$BIN/benchstat" -col /impl "$work/results.txt" | tee -a "$work/report.txt"
 }
 
-# The verdict decides the exit status.
+# The verdict is the last line of benchstat's, and decides the exit status.
 print_verdict() {
     local verdict colour=$yellow
-    verdict=$("$BIN/benchstat" -verdict -noise "$noise" -col /impl "$work/results.txt" | tail -n 1)
-    status=1
-    if [[ $verdict == "$after is "*" faster than $before"* ]]; then
-        colour=$green
-        status=0
-    fi
+    status=0
+    verdict=$("$BIN/benchstat" -verdict -noise "$noise" -col /impl "$work/results.txt" | tail -n 1) || status=1
+    ((status)) || colour=$green
     printf '\n%s%s%s%s\n' "$bold" "$colour" "$verdict" "$reset"
     printf '\n%s\n' "$verdict" >>"$work/report.txt"
 }
@@ -91,17 +89,15 @@ side_by_side() { # WHAT SAMPLE_INDEX UNIT KIND QUANTUM
 }
 
 capture_both() {
-    local ns_before ns_after cores=()
-    ns_before=$(median_ns "$before" "$work/results.txt")
-    ns_after=$(median_ns "$after" "$work/results.txt")
+    local cores=()
     progress "profiling $before for $PROFILE_SECONDS s"
-    capture before "$before" "$ns_before"
+    capture before "$before" "$(least_ns "$before" "$work/results.txt")"
     progress "profiling $after for $PROFILE_SECONDS s"
-    capture after "$after" "$ns_after"
+    capture after "$after" "$(least_ns "$after" "$work/results.txt")"
     clear_progress
     # Threads that wait for a lock use no CPU time: what its cure brings is not less work, but more cores at it.
-    [[ $lab != mutex ]] || cores=(-v before_ns="$(median_ns "$before" "$work/before.txt")"
-        -v after_ns="$(median_ns "$after" "$work/after.txt")")
+    [[ $lab != mutex ]] || cores=(-v before_ns="$(least_ns "$before" "$work/before.txt")"
+        -v after_ns="$(least_ns "$after" "$work/after.txt")")
     side_by_side "CPU time" cpu ns cpu 1e7
     [[ $lab != alloc ]] || side_by_side "Memory allocated" alloc_space B heap 524288
 }
@@ -110,13 +106,13 @@ capture_both() {
 keep_all() {
     local at
     at=$(stamp)
-    keep "$work/results.txt" "profiles/bench/${lab}_$at.txt"
-    keep "$work/report.txt" "profiles/bench/${lab}_${at}_report.txt"
+    keep "$work/results.txt" "$PROFILES/bench/${lab}_$at.txt"
+    keep "$work/report.txt" "$PROFILES/bench/${lab}_${at}_report.txt"
     cat "$work/noise_a.txt" "$work/noise_b.txt" >"$work/noise.txt"
-    keep "$work/noise.txt" "profiles/bench/${lab}_${at}_noise.txt"
+    keep "$work/noise.txt" "$PROFILES/bench/${lab}_${at}_noise.txt"
     keep_profiles "$at"
     echo
-    echo "kept: profiles/bench/${lab}_$at.txt (and _noise, _report)"
+    echo "kept: $PROFILES/bench/${lab}_$at.txt (and _noise, _report)"
     printf '      %s\n' "${kept[@]}"
 }
 

@@ -89,11 +89,11 @@ if [[ $stacks ]]; then
 fi
 
 at=$(stamp)
-keep "$work/report.txt" "profiles/bench/leak_${at}_report.txt"
-printf '\nkept: profiles/bench/leak_%s_report.txt\n' "$at"
+keep "$work/report.txt" "$PROFILES/bench/leak_${at}_report.txt"
+printf '\nkept: %s\n' "$PROFILES/bench/leak_${at}_report.txt"
 for side in before after; do
     [[ -e $work/$side.threads ]] || continue
-    keep "$work/$side.threads" "profiles/threads/leak_${side}_$at.pb.gz"
-    echo "      profiles/threads/leak_${side}_$at.pb.gz"
+    keep "$work/$side.threads" "$PROFILES/threads/leak_${side}_$at.pb.gz"
+    echo "      $PROFILES/threads/leak_${side}_$at.pb.gz"
 done
 exit $status

@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 : "${BIN:=bin}"
+: "${PROFILES:=profiles}" # where results and captures are kept
 me=$(basename "$0" .sh)
 
 # ---- talking ---------------------------------------------------------------------------------------
@@ -73,8 +74,9 @@ bench_variant() { # IMPL [FLAG...]
 check_variants() { # FILE
     local impl
     for impl in "$before" "$after"; do
-        bench_variant "$impl" -benchtime=1x >"$1" 2>&1 || fail "$BIN/bench failed on $impl: $(tail -n 1 "$1")"
-        grep -q "^Benchmark$benchmark/impl=$impl" "$1" || misuse "lab $lab has no variant '$impl'"
+        bench_variant "$impl" -benchtime=1x >"$1" 2>&1 && grep -q "^Benchmark$benchmark/" "$1" && continue
+        ! grep -q 'no benchmark matches' "$1" || misuse "lab $lab has no variant '$impl'; bin/bench -list . names them all"
+        fail "$BIN/bench failed on $impl: $(tail -n 1 "$1")"
     done
 }
 
@@ -86,7 +88,8 @@ stamp() {
 # A folder to work in, beside where results go (so that a rename moves them), gone when the script is.
 # Sets work. clean_up is called on the way out; scripts with children of their own redefine it.
 make_work() {
-    work=$(mktemp -d profiles/.work.XXXXXX) || fail "cannot write to profiles/; it has to be a folder that you may write to"
+    { mkdir -p "$PROFILES" && work=$(mktemp -d "$PROFILES/.work.XXXXXX"); } 2>/dev/null ||
+        fail "cannot write to $PROFILES; it has to be a folder that you may write to"
     trap 'finish' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP

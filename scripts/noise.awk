@@ -3,8 +3,9 @@
 #   awk -f scripts/noise.awk A.txt B.txt       benchmark results of the same variant, measured in turns
 #
 # Every run of B is divided by every run of A. The middle 95 % of the ratio of medians (the distribution-free
-# interval that belongs to the Mann-Whitney test; Hodges and Lehmann, 1963) says where "no difference" lies; the floor
-# is its end farther from 1. A difference smaller than that could be noise.
+# interval that belongs to the Mann-Whitney test; Hodges and Lehmann, 1963) says where "no difference" lies, and its end
+# farther from 1 is the factor by which the same code can seem faster than itself. The floor is that factor as a decrease,
+# 1 - 1/factor, as benchstat writes what is faster: noise of a factor of 2 is 50 %, and a fix has to take more than that.
 function sort(a, n,    i, j, x) {
     for (i = 2; i <= n; i++) {
         x = a[i]
@@ -32,6 +33,6 @@ END {
     if (k < 1)
         k = 1
     low = 1 - ratio[k]
-    high = ratio[pairs + 1 - k] - 1
+    high = 1 - 1 / ratio[pairs + 1 - k]
     printf "%.1f\n", 100 * (low > high ? low : high)
 }
