@@ -31,6 +31,8 @@ static pthread_key_t exit_key;
 static atomic_bool exit_key_made;
 static atomic_int foreign_slots;
 
+extern void *__libc_stack_end; /* of the main thread; the dynamic loader's */
+
 static int (*real_pthread_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 
 struct prof_thread *prof_threads_first(void)
@@ -90,6 +92,7 @@ static struct prof_thread *claim_slot(pid_t tid)
     if (!t)
         return new_slot(tid);
     t->label_depth = 0;
+    t->stack_end = 0;
     t->foreign = false;
     atomic_store_explicit(&t->labels, NULL, memory_order_relaxed);
     atomic_store_explicit(&t->creator, NULL, memory_order_relaxed);
@@ -154,6 +157,8 @@ struct prof_thread *prof_thread_register(void)
     if (!t && (t = claim_slot(tid)))
         prof_cpu_thread_start_locked(t);
     prof_unlock(&prof_threads_lock);
+    if (t && tid == getpid())
+        t->stack_end = (uintptr_t)__libc_stack_end;
     prof_self_tls = t;
     if (t && atomic_load_explicit(&exit_key_made, memory_order_acquire))
         pthread_setspecific(exit_key, t);
@@ -184,6 +189,9 @@ static void *thread_main(void *arg)
     struct birth b = *(struct birth *)arg;
     struct prof_thread *t = prof_self();
     if (t) {
+        /* Above this frame are two small ones of libc's and then its thread descriptor, over 2 KB:
+         * readable. */
+        t->stack_end = (uintptr_t)__builtin_frame_address(0) + 1024;
         atomic_store_explicit(&t->labels, b.labels, memory_order_release);
         atomic_store_explicit(&t->start_routine, (void *)b.start_routine, memory_order_relaxed);
         atomic_store_explicit(&t->creator, b.creator, memory_order_release);

@@ -191,10 +191,10 @@ static void failures_are_not_counted(void **state)
     struct prof_alloc_counts a = counts();
     volatile size_t huge = SIZE_MAX / 2;
     void *p = malloc(100), *q = opaque(p);
-    assert_null(malloc(huge));
+    assert_null(opaque(malloc(huge)));
     assert_int_equal(errno, ENOMEM);
-    assert_null(calloc(huge, 4));
-    assert_null(reallocarray(q, huge, 4));
+    assert_null(opaque(calloc(huge, 4)));
+    assert_null(opaque(reallocarray(q, huge, 4)));
     assert_null(realloc(q, huge)); /* p is still there */
     free(p);
     struct prof_alloc_counts b = counts();
