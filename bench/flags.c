@@ -129,6 +129,26 @@ static const char *set_memprofilerate(struct bench_options *o, const char *v)
                                                : "a number of bytes (0: leave the rate as it is)";
 }
 
+static const char *set_blockprofile(struct bench_options *o, const char *v)
+{
+    return set_path(&o->profile[BENCH_PROFILE_BLOCK], v);
+}
+
+static const char *set_blockprofilerate(struct bench_options *o, const char *v)
+{
+    return bench_parse_int(v, 0, &o->block_rate_ns) ? NULL : "a number of nanoseconds (0: off)";
+}
+
+static const char *set_mutexprofile(struct bench_options *o, const char *v)
+{
+    return set_path(&o->profile[BENCH_PROFILE_MUTEX], v);
+}
+
+static const char *set_mutexprofilefraction(struct bench_options *o, const char *v)
+{
+    return bench_parse_int(v, 0, &o->mutex_fraction) ? NULL : "a number (0: off)";
+}
+
 static const struct flag flags[] = {
     {"bench", "REGEXP", "run the benchmarks whose name matches, element by element between slashes",
      set_bench},
@@ -142,6 +162,11 @@ static const struct flag flags[] = {
     {"memprofile", "FILE", "write an allocation profile", set_memprofile},
     {"memprofilerate", "BYTES", "sample one allocation in so many bytes; 1: all (524288)",
      set_memprofilerate},
+    {"blockprofile", "FILE", "write a profile of who waited", set_blockprofile},
+    {"blockprofilerate", "NS", "sample one wait in so many nanoseconds waited (1: every wait)",
+     set_blockprofilerate},
+    {"mutexprofile", "FILE", "write a profile of who kept others waiting", set_mutexprofile},
+    {"mutexprofilefraction", "N", "sample one contention in N (1: all)", set_mutexprofilefraction},
     {"list", "REGEXP", "print the names that match and run nothing", set_list},
     {"run", "REGEXP", "for go test's sake: it chooses tests, and there are none here", set_run},
     {"timeout", "D", "give up after the duration D, with exit status 1 (0: never)", set_timeout},
@@ -155,7 +180,12 @@ int bench_complain(int status, const char *format, ...)
 {
     va_list args;
 
-    fflush(stdout);
+    /* First what was printed so far; but not at the price of waiting for a thread that is stuck in
+     * printing. */
+    if (ftrylockfile(stdout) == 0) {
+        fflush(stdout);
+        funlockfile(stdout);
+    }
     flockfile(stderr);
     fprintf(stderr, "%s: ", program_invocation_short_name);
     va_start(args, format);
@@ -172,7 +202,7 @@ void bench_print_help(FILE *out)
             program_invocation_short_name);
     for (const struct flag *f = flags; f->name; f++) {
         if (f->help)
-            fprintf(out, "  -%s %-*s %s\n", f->name, 20 - (int)strlen(f->name),
+            fprintf(out, "  -%s %-*s %s\n", f->name, 23 - (int)strlen(f->name),
                     f->value ? f->value : "", f->help);
     }
 }
@@ -222,7 +252,8 @@ static int cpus(void)
 
 int bench_parse_flags(int argc, char **argv, struct bench_options *out)
 {
-    *out = (struct bench_options){.time_ns = INT64_C(1000000000), .count = 1};
+    *out = (struct bench_options){
+        .time_ns = INT64_C(1000000000), .count = 1, .block_rate_ns = 1, .mutex_fraction = 1};
     for (int i = 1; i < argc; i++) {
         int status = parse_one(argc, argv, &i, out);
         if (status)

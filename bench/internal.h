@@ -37,7 +37,13 @@ bool bench_parse_int(const char *text, int64_t min, int64_t *value);
 /* ---- flags.c --------------------------------------------------------------------------------- */
 
 enum { BENCH_PROCS_MAX = 64, BENCH_THREADS_MAX = 4096 };
-enum bench_profile { BENCH_PROFILE_CPU, BENCH_PROFILE_MEM, BENCH_PROFILES };
+enum bench_profile {
+    BENCH_PROFILE_CPU,
+    BENCH_PROFILE_MEM,
+    BENCH_PROFILE_BLOCK,
+    BENCH_PROFILE_MUTEX,
+    BENCH_PROFILES
+};
 
 struct bench_options {
     const char *bench, *run, *list; /* regular expressions; NULL: not given */
@@ -52,6 +58,7 @@ struct bench_options {
     bool memory, verbose, help;
     const char *profile[BENCH_PROFILES]; /* paths; NULL: none */
     int64_t mem_rate;                    /* 0: as it is */
+    int64_t block_rate_ns, mutex_fraction;
 };
 
 /* 0, or 2 when the command line is wrong: then the reason was printed. */
@@ -169,6 +176,8 @@ void bench_profiles_abort(void);
 /* ---- watch.c --------------------------------------------------------------------------------- */
 
 int bench_watch_start(const struct bench_options *o, int64_t start_ns);
+/* The benchmarks are through: from now on there is no time limit. */
+void bench_watch_lift_limit(void);
 /* After this the run ends by itself and nothing else ends it: no time limit, no signal. */
 void bench_watch_stop(void);
 

@@ -69,6 +69,7 @@ static int run(struct bench_context *c, int64_t start_ns)
         bench_complain(0,
                        "nothing to run: choose benchmarks with -bench REGEXP (-bench . runs all)");
     bool ok = bench_run_all(c);
+    bench_watch_lift_limit();
     if (o->bench && !c->matched && ok) {
         bench_watch_stop();
         return complain_no_match(o);

@@ -1,4 +1,4 @@
-/* -cpuprofile and -memprofile. Whether the files can be written is found out before the benchmarks
+/* -cpuprofile and its like. Whether the files can be written is found out before the benchmarks
  * run, for it would be a pity to find out after. A profile is written beside its file and renamed,
  * so that a file is whole or not there. */
 #include "bench/internal.h"
@@ -16,6 +16,8 @@ static const struct {
 } kinds[BENCH_PROFILES] = {
     [BENCH_PROFILE_CPU] = {"-cpuprofile", NULL},
     [BENCH_PROFILE_MEM] = {"-memprofile", "allocs"},
+    [BENCH_PROFILE_BLOCK] = {"-blockprofile", "block"},
+    [BENCH_PROFILE_MUTEX] = {"-mutexprofile", "mutex"},
 };
 
 static pthread_mutex_t unfinished_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -102,6 +104,10 @@ int bench_profiles_start(const struct bench_options *o)
 {
     if (o->mem_rate > 0)
         prof_set_heap_rate(o->mem_rate);
+    if (o->profile[BENCH_PROFILE_BLOCK])
+        prof_set_block_rate_ns(o->block_rate_ns);
+    if (o->profile[BENCH_PROFILE_MUTEX])
+        prof_set_mutex_fraction(o->mutex_fraction);
     if (!o->profile[BENCH_PROFILE_CPU])
         return 0;
     int err = prof_cpu_start(0);

@@ -21,14 +21,30 @@ static bool started;
 static atomic_flag ending = ATOMIC_FLAG_INIT; /* taken by whoever brings the run to its end */
 static const struct bench_options *options;
 static int64_t run_start_ns;
+static _Atomic int64_t deadline_ns; /* 0: none */
+static volatile sig_atomic_t signalled;
+static pid_t process;
 
-static void on_signal(int number)
+static void wake_up(unsigned char byte)
 {
-    int keep = errno;
-    unsigned char byte = (unsigned char)number;
     ssize_t n = write(wake[1], &byte, 1);
 
     (void)n; /* a full pipe has woken the thread already */
+}
+
+/* The second signal does not rely on the thread: it may be stuck in writing to whoever does not
+ * read. And a child that a benchmark forked has no such thread. */
+static void on_signal(int number)
+{
+    int keep = errno;
+
+    if (signalled || getpid() != process) {
+        signal(number, SIG_DFL);
+        raise(number); /* takes effect when this handler returns */
+    } else {
+        signalled = 1;
+        wake_up((unsigned char)number);
+    }
     errno = keep;
 }
 
@@ -50,20 +66,25 @@ static void end_by_timeout(void)
     char name[256];
 
     bench_running(name, sizeof(name));
-    putchar('\n');
+    bool can_print = ftrylockfile(stdout) == 0; /* else the benchmark hangs in printing */
+    if (can_print)
+        putchar('\n');
     bench_complain(1, "timed out after %s (-timeout): %s was running", options->timeout_text, name);
     bench_profiles_write(options);
-    bench_print_end(false, run_start_ns);
-    fflush(stdout);
+    if (can_print) {
+        bench_print_end(false, run_start_ns);
+        fflush(stdout);
+    }
     _exit(1);
 }
 
 /* Milliseconds left, rounded up; -1: no limit. */
 static int time_left_ms(void)
 {
-    if (!options->timeout_ns)
+    int64_t deadline = atomic_load(&deadline_ns), left = deadline - bench_now_ns();
+
+    if (!deadline)
         return -1;
-    int64_t left = run_start_ns + options->timeout_ns - bench_now_ns();
     return left <= 0 ? 0 : left > INT64_C(1000000000000) ? 1000000000 : (int)(left / 1000000) + 1;
 }
 
@@ -101,8 +122,14 @@ static void set_handlers(void (*handler)(int))
 
 int bench_watch_start(const struct bench_options *o, int64_t start_ns)
 {
+    int64_t deadline = 0;
+
     options = o;
     run_start_ns = start_ns;
+    process = getpid();
+    if (o->timeout_ns && __builtin_add_overflow(start_ns, o->timeout_ns, &deadline))
+        deadline = INT64_MAX;
+    atomic_store(&deadline_ns, deadline);
     if (pipe2(wake, O_CLOEXEC | O_NONBLOCK) < 0)
         return bench_complain(1, "cannot watch for signals: %s", strerror(errno));
     int err = pthread_create(&thread, NULL, watch, NULL);
@@ -113,6 +140,11 @@ int bench_watch_start(const struct bench_options *o, int64_t start_ns)
     return 0;
 }
 
+void bench_watch_lift_limit(void)
+{
+    atomic_store(&deadline_ns, 0);
+}
+
 void bench_watch_stop(void)
 {
     if (!started)
@@ -120,7 +152,7 @@ void bench_watch_stop(void)
     while (atomic_flag_test_and_set(&ending)) /* the other end has begun, and ends the process */
         pause();
     set_handlers(SIG_DFL);
-    on_signal(0);
+    wake_up(0);
     pthread_join(thread, NULL);
     close(wake[0]);
     close(wake[1]);

@@ -56,6 +56,18 @@ else
     skip "pprof reads the profiles" "no pprof and no go on the PATH"
 fi
 
+run "$bench" -bench HotMutex/impl=single -benchtime 20x -blockprofile "$tmp/block.pb.gz" -mutexprofile "$tmp/mutex.pb.gz"
+exits "writes the profiles of the locks" 0
+for kind in block mutex; do
+    holds "the $kind profile is gzip'd and whole" gzip -t "$tmp/$kind.pb.gz"
+    if [[ $SAN == thread ]]; then
+        skip "the $kind profile shows the lock" "the thread sanitizer has the functions of locks to itself"
+    elif [[ $pprof ]]; then
+        run $pprof -top -sample_index=delay "$tmp/$kind.pb.gz"
+        like "the $kind profile shows the lock" "$out" 'mutex_single_worker'
+    fi
+done
+
 echo old >"$tmp/kept"
 chmod 644 "$tmp/kept"
 run "$bench" -bench Nothing -cpuprofile "$tmp/kept"
@@ -63,7 +75,7 @@ exits "an unknown benchmark ends with 2" 2
 one_line "and with one line" "$err"
 is "a profile that was there stays as it was" "$(cat "$tmp/kept")" old
 
-for flag in -cpuprofile -memprofile; do
+for flag in -cpuprofile -memprofile -blockprofile -mutexprofile; do
     run "$bench" -bench Fib -benchtime 10s "$flag" "$tmp/no/such/folder/p"
     exits "$flag into a folder that is not there ends with 2" 2
     one_line "$flag: and with one line" "$err"

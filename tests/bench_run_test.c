@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <regex.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -264,6 +265,21 @@ BENCH(Procs)
     bench_report_metric(b, CPU_COUNT(&cpus), "cpus");
 }
 
+/* Its child ends by a signal that must not end the run. */
+BENCH(Fork)
+{
+    while (bench_loop(b)) {
+        int status;
+        pid_t child = fork();
+        if (child == 0)
+            for (;;)
+                pause();
+        kill(child, SIGTERM);
+        if (waitpid(child, &status, 0) != child || !WIFSIGNALED(status))
+            bench_fatal(b, "the child did not end by its signal");
+    }
+}
+
 BENCH(Hang)
 {
     while (bench_loop(b))
@@ -506,6 +522,13 @@ static void a_time_limit_names_the_culprit(void **state)
     expect_run(0, "-bench Busy -benchtime 1x -timeout 1h");
 }
 
+static void a_child_ends_alone(void **state)
+{
+    (void)state;
+    expect_run(0, "-bench Fork -benchtime 20x");
+    expect_line(NAME("Fork") " +20\t");
+}
+
 static void list_names_and_runs_nothing(void **state)
 {
     (void)state;
@@ -545,6 +568,10 @@ static void a_wrong_command_line_is_one_line(void **state)
         {"Busy", "unexpected argument \"Busy\""},
         {"-bench . -cpuprofile /no/such/folder/f",
          "-cpuprofile /no/such/folder/f: No such file or directory"},
+        {"-bench . -blockprofilerate x", "-blockprofilerate: expected a number of nanoseconds"},
+        {"-bench . -mutexprofilefraction -1", "-mutexprofilefraction: expected a number"},
+        {"-bench . -blockprofile /no/such/folder/f", "-blockprofile /no/such/folder/f: No such"},
+        {"-bench . -mutexprofile /", "-mutexprofile /: Is a directory"},
         {"-bench . -memprofile /", "-memprofile /: Is a directory"},
     };
 
@@ -587,6 +614,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(failures_are_told_and_change_the_status),
         cmocka_unit_test(a_failure_in_any_repetition_counts),
         cmocka_unit_test(a_time_limit_names_the_culprit),
+        cmocka_unit_test(a_child_ends_alone),
         cmocka_unit_test(list_names_and_runs_nothing),
         cmocka_unit_test(a_wrong_command_line_is_one_line),
         cmocka_unit_test(flags_have_gos_forms),
