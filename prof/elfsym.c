@@ -108,17 +108,12 @@ static const struct symbol *lookup(const struct table *t, uint64_t address)
         else
             high = mid;
     }
-    const struct symbol *unsized = NULL;
-    for (size_t i = low; i-- > 0 && low - i <= LOOK_BACK;) {
-        const struct symbol *s = &t->symbols[i];
-        if (address >= s->end)
-            continue;
-        if (s->rank & RANK_SIZED)
-            return s;
-        if (!unsized)
-            unsized = s;
-    }
-    return unsized;
+    for (size_t i = low; i-- > 0 && low - i <= LOOK_BACK;)
+        if (address < t->symbols[i].end && (t->symbols[i].rank & RANK_SIZED))
+            return &t->symbols[i];
+    /* A symbol without a size reaches to the next one, whatever that is. */
+    const struct symbol *last = low ? &t->symbols[low - 1] : NULL;
+    return last && !(last->rank & RANK_SIZED) && address < last->end ? last : NULL;
 }
 
 /* "memcpy@@GLIBC_2.14" is memcpy. */
@@ -129,10 +124,20 @@ static const char *plain_name(struct prof_pool *pool, const char *name)
     return i ? pool->strings[i] : NULL;
 }
 
+static bool any_unknown(const struct prof_target *targets, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!targets[i].frame)
+            return true;
+    return false;
+}
+
 void prof_elfsym_resolve(const struct prof_module *m, struct prof_target *targets, size_t n,
                          struct prof_pool *pool)
 {
     struct table t = {0};
+    if (!any_unknown(targets, n))
+        return;
     bool ok = add_tables(&t, m->elf, SHT_SYMTAB) &&
               (t.n || add_tables(&t, m->debug_elf, SHT_SYMTAB)) &&
               (t.n || add_tables(&t, m->elf, SHT_DYNSYM));

@@ -50,7 +50,8 @@ struct prof_snapshot;
 
 /* Takes the named profile. *out is the caller's, to be given to prof_snapshot_free. -ENOENT, -ENOMEM. */
 PROF_API int prof_snapshot_take(const char *name, struct prof_snapshot **out);
-/* later -= earlier, entry by entry; entries with nothing left are dropped. Sets the duration. Both of one name. */
+/* later -= earlier, entry by entry; entries with nothing left are dropped, and what has shrunk counts as nothing left
+ * (viewers refuse negative values). Sets the duration. -EINVAL: they are not of one name. -ENOMEM. */
 PROF_API int prof_snapshot_subtract(struct prof_snapshot *later, const struct prof_snapshot *earlier);
 /* As prof_write. */
 PROF_API int prof_snapshot_write(const struct prof_snapshot *s, int fd, int debug);

@@ -181,7 +181,7 @@ static int look_into(const struct prof_map *map, struct prof_image *image, struc
         prof_elfsym_resolve(&module, targets, n, w->pool);
         prof_plt_resolve(&module, targets, n, w->pool);
     }
-    if (!err && module.dwarf && !w->pool->failed)
+    if (!err && module.elf && !w->pool->failed)
         prof_cache_put(image->build_id, targets, n);
     prof_module_close(&module);
     return err;

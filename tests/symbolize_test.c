@@ -83,6 +83,22 @@ static void separate_file(void **state)
     }
 }
 
+/* As distributions do it: what several files have in common is moved to one that all refer to. */
+static void common_file(void **state)
+{
+    (void)state;
+    char first[128], second[128];
+    if (!have("dwz"))
+        skip();
+    snprintf(first, sizeof first, "%s", build("gcc", "-g -O2"));
+    snprintf(second, sizeof second, "%s", build("gcc", "-g -O1 -DSECOND"));
+    assert_true(shell("cd %s && dwz -m common.dwz %s %s 2>/dev/null", dir, first, second));
+    if (!shell("test -f %s/common.dwz", dir))
+        skip(); /* too little in common to be worth a file */
+    check_all(first, "with a common file");
+    check_all(second, "with a common file");
+}
+
 /* Of another build: its lines would be wrong, so it must not be used. */
 static void wrong_separate_file(void **state)
 {
@@ -142,6 +158,29 @@ static void stripped(void **state)
     assert_string_equal(s.mappings[l->mapping].file, path);
     assert_false(s.mappings[l->mapping].has_functions);
     prof_symbols_free(&s);
+    dlclose(module);
+}
+
+static void check_name(uintptr_t pc, const char *expected)
+{
+    struct prof_symbols s;
+    const struct prof_location *l = one(&s, pc);
+    const char *got = l->nlines ? l->lines[0].function : "";
+    if (strcmp(got, expected) != 0)
+        fail_msg("expected \"%s\", got \"%s\"", expected, got);
+    prof_symbols_free(&s);
+}
+
+static void assembly(void **state)
+{
+    (void)state;
+    void *module = load(build("cc", "-O2 -s"));
+    uintptr_t unsized = (uintptr_t)dlsym(module, "unsized_code");
+    check_name(unsized, "unsized_code");
+    check_name(unsized + 15, "unsized_code");
+    check_name(unsized + 16, "sized_code");
+    check_name(unsized + 23, "sized_code");
+    check_name(unsized + 24, ""); /* nobody's, and not the first one's again */
     dlclose(module);
 }
 
@@ -280,9 +319,11 @@ int main(void)
         cmocka_unit_test_setup(little_debug_info, forget),
         cmocka_unit_test_setup(relative_sources, forget),
         cmocka_unit_test_setup(separate_file, forget),
+        cmocka_unit_test_setup(common_file, forget),
         cmocka_unit_test_setup(wrong_separate_file, forget),
         cmocka_unit_test_setup(symbol_table_only, forget),
         cmocka_unit_test_setup(stripped, forget),
+        cmocka_unit_test_setup(assembly, forget),
         cmocka_unit_test_setup(linkage_table, forget),
         cmocka_unit_test_setup(deleted_file, forget),
         cmocka_unit_test_setup(replaced_file, forget),

@@ -61,3 +61,17 @@ __attribute__((noinline)) int call_out(const char *text)
 {
     return atoi(text) + 1;
 }
+
+/* Hand-written code without sizes: the first reaches up to the second, and the second no further
+ * than its size. */
+__asm__(".pushsection .text\n"
+        ".globl unsized_code\n"
+        "unsized_code:\n"
+        ".skip 16\n"
+        ".globl sized_code\n"
+        ".type sized_code, %function\n"
+        "sized_code:\n"
+        ".skip 8\n"
+        ".size sized_code, 8\n"
+        ".skip 24\n"
+        ".popsection\n");
