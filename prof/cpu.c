@@ -277,7 +277,8 @@ void prof_cpu_fork_child(void)
     bool was_armed = armed;
     atomic_store(&running, false);
     atomic_store(&handlers, 0);
-    armed = prof_cpu_process_wide = false;
+    armed = false;
+    prof_cpu_process_wide = false;
     if (was_armed)
         prof_bucket_drop(&buckets);
 }

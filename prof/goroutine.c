@@ -105,7 +105,7 @@ static void put_wait(FILE *f, const struct prof_dump_thread *t, int64_t now_ns)
 {
     const char *name = prof_call_name(t->call.nr);
     if (t->wait_kind != PROF_WAIT_NONE) {
-        fprintf(f, ", waits for %s", prof_wait_name(t->wait_kind));
+        fprintf(f, ", waiting: %s", prof_wait_name(t->wait_kind));
         if (t->wait_object)
             fprintf(f, " 0x%" PRIxPTR, (uintptr_t)t->wait_object);
         put_duration(f, now_ns - t->wait_since_ns);

@@ -522,6 +522,10 @@ struct prof_source {
 extern const struct prof_source prof_source_heap, prof_source_allocs, prof_source_block, prof_source_mutex;
 extern const struct prof_source prof_source_goroutine, prof_source_threadcreate;
 
+/* custom.c */
+void prof_custom_fork_prepare(void);
+void prof_custom_fork_done(void);
+
 /* -EEXIST: the name is taken. -ENOMEM. */
 int prof_source_register(const struct prof_source *source);
 

@@ -120,6 +120,29 @@ static inline void prof_label_scope_end(const int *pushed)
     __attribute__((cleanup(prof_label_scope_end), unused)) const int PROF_CONCAT(prof_scope_, __LINE__) =              \
         prof_label_push((key), (value))
 
+/* ---- custom profiles ---------------------------------------------------------------------------- */
+
+/* What the program itself hands out and takes back (connections, buffers, handles of its own), each with the stack that
+ * made it: a leak shows as a stack whose count grows. As Go's pprof.NewProfile. Read like any other, with prof_write(name).
+ * Costs a stack and a hash table entry for each. */
+struct prof_custom;
+
+/* Makes an empty profile, which stays for ever. name: 1 to 100 printable ASCII characters, no space, none of "%&<>?#\,
+ * no / or . in front; the custom is a prefix of one's own, as in "mylib.connections".
+ * -EEXIST: a profile or an endpoint has this name. -EINVAL: no such name. -ENOMEM. */
+PROF_API int prof_custom_new(const char *name, struct prof_custom **out);
+
+/* Enters the handle (any pointer but NULL; never followed) with the calling thread's stack and labels. skip: how many
+ * callers to leave out, 0 begins at the function that calls prof_custom_add.
+ * -EEXIST: the handle is in there already. -EINVAL: NULL, or a negative skip. -ENOMEM. */
+PROF_API int prof_custom_add(struct prof_custom *p, const void *handle, int skip);
+
+/* Takes the handle out again. -ENOENT: it is not in there. -EINVAL: NULL. */
+PROF_API int prof_custom_remove(struct prof_custom *p, const void *handle);
+
+/* The number of handles in it. -EINVAL: NULL. */
+PROF_API int64_t prof_custom_count(struct prof_custom *p);
+
 /* ---- what could not be recorded ------------------------------------------------------------------ */
 
 struct prof_drops {

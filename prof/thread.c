@@ -325,12 +325,14 @@ static void before_fork(void)
     prof_enter();
     prof_lock(&prof_threads_lock);
     prof_label_fork_prepare();
+    prof_custom_fork_prepare();
     prof_live_fork_prepare();
 }
 
 static void after_fork(void)
 {
     prof_live_fork_done();
+    prof_custom_fork_done();
     prof_label_fork_done();
     prof_unlock(&prof_threads_lock);
     prof_leave();
