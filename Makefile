@@ -36,6 +36,7 @@ say       = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')
 prof_src  := $(wildcard prof/*.c)
 http_src  := $(wildcard prof/http*.c prof/metrics*.c)
 core_src  := $(filter-out $(http_src),$(prof_src))
+pre_src   := $(wildcard prof/preload*.c)
 labs_src  := $(wildcard labs/*/*.c)
 bench_src := $(wildcard bench/*.c)
 labb_src  := $(wildcard bench/labs/*.c)
@@ -102,7 +103,8 @@ define archive
 	@mkdir -p $(@D)
 	$(Q)rm -f $@ && ar rcs $@ $(parts)
 endef
-$(libprof): $(call obj,$(prof_src)) $(B)/sources
+# What starts by itself when it is preloaded has no place in a program that links libprof.a.
+$(libprof): $(call obj,$(filter-out $(pre_src),$(prof_src))) $(B)/sources
 	$(archive)
 $(liblabs): $(call obj,$(labs_src)) $(B)/sources
 	$(archive)
@@ -124,6 +126,7 @@ $(B)/lib/libprof-http.so: $(call obj,$(http_src)) $(B)/lib/libprof.so $(B)/sourc
 libs_cpu_hot := $(TCMALLOC)
 libs_mem_hot := $(TCMALLOC)
 libs_server  := $(TCMALLOC) -lmicrohttpd
+libs_prof    := -lmicrohttpd
 libs_bench   := $(TCMALLOC) $(LIBS_BENCH)
 libs_gperftools_test := -lprofiler
 libs_benchstat := -lpcre2-8

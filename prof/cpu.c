@@ -179,14 +179,15 @@ static int arm_all_locked(void)
 /* ---- start and stop
  * ------------------------------------------------------------------------------------ */
 
-static int start_locked(int hz)
+static int start_locked(int hz, bool alone)
 {
     if (armed)
         return -EBUSY;
     int rc = prof_signal_install();
     if (rc < 0)
         return rc;
-    prof_threads_discover_locked();
+    if (!alone)
+        prof_threads_discover_locked();
     period_ns = 1000000000 / hz;
     started_ns = prof_now_ns();
     armed = true;
@@ -199,7 +200,7 @@ static int start_locked(int hz)
     return rc;
 }
 
-int prof_cpu_start(int hz)
+static int start(int hz, bool alone)
 {
     if (hz < 0 || hz > PROF_CPU_HZ_MAX)
         return -EINVAL;
@@ -207,10 +208,25 @@ int prof_cpu_start(int hz)
     prof_self();
     prof_enter();
     prof_lock(&prof_threads_lock);
-    int rc = start_locked(hz ? hz : PROF_CPU_HZ_DEFAULT);
+    int rc = start_locked(hz ? hz : PROF_CPU_HZ_DEFAULT, alone);
     prof_unlock(&prof_threads_lock);
     prof_leave();
     return rc;
+}
+
+int prof_cpu_start(int hz)
+{
+    return start(hz, false);
+}
+
+int prof_cpu_start_in_child(int hz)
+{
+    return start(hz, true);
+}
+
+int64_t prof_cpu_count(void)
+{
+    return prof_bucket_count(&buckets);
 }
 
 static void add_sample(struct prof_bucket *b, void *arg)

@@ -64,6 +64,17 @@ void prof_unlock(struct prof_lock *l);
 void prof_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t ns);
 void prof_futex_wake(_Atomic uint32_t *word);
 
+/* private.c: between these two the calling thread's allocations come from a region of libprof's own, and the host's
+ * memory is neither freed nor its allocator entered. For the end of a process; one thread at a time. false: no memory. */
+bool prof_private_begin(void);
+void prof_private_end(void);
+extern __thread bool prof_private_tls __attribute__((tls_model("initial-exec")));
+/* What malloc.c's hooks call then. */
+void *prof_private_alloc(size_t align, size_t n);
+void prof_private_free(void *p);
+void *prof_private_realloc(void *p, size_t n);
+bool prof_is_private(const void *p);
+
 /* ---- what was dropped: counters, added to from anywhere ------------------------------------------- */
 
 struct prof_drop_counters {
@@ -139,6 +150,8 @@ void prof_pool_free(struct prof_pool *p);
 
 /* Calls fn where it has 512 KB of stack: here, or on a thread made for it. What fn returns, or -ENOMEM. */
 int prof_with_room(int (*fn)(void *arg), void *arg);
+/* The same without another thread: on this stack, else on one of its own. For the end of a process. */
+int prof_with_own_room(int (*fn)(void *arg), void *arg);
 
 /* ---- floor 1: wire.c ------------------------------------------------------------------------------- */
 
@@ -435,6 +448,10 @@ void prof_cpu_fork_child(void);
 /* The handler's part. */
 void prof_cpu_tick(const siginfo_t *info, const void *ucontext);
 extern atomic_bool prof_cpu_process_wide; /* ITIMER_PROF is ours, so the kernel's SIGPROFs are */
+/* For a forked child, whose only thread calls it: as prof_cpu_start, but enters nobody's allocator. */
+int prof_cpu_start_in_child(int hz);
+/* How many different stacks the running profile has. */
+int64_t prof_cpu_count(void);
 
 void prof_heap_init(void);
 /* Sample points are never further apart than this, not even when sampling is off, so that larger allocations

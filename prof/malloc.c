@@ -193,11 +193,22 @@ static inline __attribute__((always_inline)) bool maybe_sampled(void *p)
 
 static __attribute__((noinline)) void *malloc_slowly(size_t n, const void *caller)
 {
+    if (unlikely(prof_private_tls))
+        return prof_private_alloc(16, n);
     return allocated(real.malloc(n), n, caller);
+}
+
+static void *private_calloc(size_t count, size_t n)
+{
+    size_t bytes;
+    void *p = __builtin_mul_overflow(count, n, &bytes) ? NULL : prof_private_alloc(16, bytes);
+    return p ? memset(p, 0, bytes) : NULL;
 }
 
 static __attribute__((noinline)) void *calloc_slowly(size_t count, size_t n, const void *caller)
 {
+    if (unlikely(prof_private_tls))
+        return private_calloc(count, n);
     return allocated(real.calloc(count, n), count * n, caller); /* an overflow gave NULL */
 }
 
@@ -216,10 +227,14 @@ PROF_API void *calloc(size_t count, size_t n)
 
 PROF_API void *aligned_alloc(size_t align, size_t n)
 {
+    if (unlikely(prof_private_tls))
+        return prof_private_alloc(align, n);
     return allocated(real.aligned_alloc(align, n), n, CALLER);
 }
 PROF_API void *memalign(size_t align, size_t n)
 {
+    if (unlikely(prof_private_tls))
+        return prof_private_alloc(align, n);
     return allocated(real.memalign(align, n), n, CALLER);
 }
 PROF_API void *valloc(size_t n)
@@ -233,6 +248,8 @@ PROF_API void *pvalloc(size_t n)
 
 PROF_API int posix_memalign(void **out, size_t align, size_t n)
 {
+    if (unlikely(prof_private_tls))
+        return (*out = prof_private_alloc(align, n)) ? 0 : ENOMEM;
     int rc = real.posix_memalign(out, align, n);
     if (rc == 0)
         allocated(*out, n, CALLER);
@@ -248,6 +265,10 @@ static __attribute__((noinline)) void free_slowly(void *p)
     struct prof_live was;
     if (from_boot(p))
         return;
+    if (unlikely(prof_private_tls)) {
+        prof_private_free(p);
+        return;
+    }
     struct prof_thread *t = prof_hook_self();
     if (t)
         bump(&t->frees, 1);
@@ -277,10 +298,22 @@ static void *leave_boot(void *p, size_t n)
     return q ? memcpy(q, p, old < n ? old : n) : NULL;
 }
 
+/* A block of the host's stays where it is, and its content moves here. */
+static void *private_resize(void *p, size_t n)
+{
+    if (!p || prof_is_private(p))
+        return prof_private_realloc(p, n);
+    size_t old = from_boot(p) ? ((size_t *)p)[-1] : malloc_usable_size(p);
+    void *q = prof_private_alloc(16, n);
+    return q ? memcpy(q, p, old < n ? old : n) : NULL;
+}
+
 /* realloc(p, 0) frees p and gives NULL in glibc, frees p and gives a block in others. */
 static void *resize(void *p, size_t n, const void *caller)
 {
     struct prof_live was;
+    if (unlikely(prof_private_tls))
+        return private_resize(p, n);
     if (!p)
         return allocated(real.realloc(NULL, n), n, caller);
     if (from_boot(p))

@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <ucontext.h>
 
 enum { ROOM_BYTES = 512 * 1024, STACK_BYTES = 2 * ROOM_BYTES };
 
@@ -17,8 +19,13 @@ struct work {
     int result;
 };
 
+/* On a stack made for the work, of which libc knows nothing. */
+static __thread bool roomy_tls __attribute__((tls_model("initial-exec")));
+
 static bool enough_here(void)
 {
+    if (roomy_tls)
+        return true;
     pthread_attr_t attr;
     void *low = NULL;
     size_t size = 0;
@@ -64,4 +71,36 @@ int prof_with_room(int (*fn)(void *arg), void *arg)
 {
     struct work w = {fn, arg, 0};
     return enough_here() ? fn(arg) : run_elsewhere(&w);
+}
+
+/* ---- without a thread
+ * ----------------------------------------------------------------------------- */
+
+static struct work own;
+static ucontext_t back;
+
+static void run_own(void)
+{
+    own.result = own.fn(own.arg);
+}
+
+/* A signal handler may not start a thread, but may change its stack. One caller at a time. */
+int prof_with_own_room(int (*fn)(void *arg), void *arg)
+{
+    static ucontext_t there;
+    if (enough_here())
+        return fn(arg);
+    void *stack =
+        mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (stack == MAP_FAILED || getcontext(&there) != 0)
+        return -ENOMEM;
+    own = (struct work){fn, arg, -ENOMEM};
+    there.uc_stack = (stack_t){.ss_sp = stack, .ss_size = STACK_BYTES};
+    there.uc_link = &back;
+    makecontext(&there, run_own, 0);
+    roomy_tls = true;
+    swapcontext(&back, &there);
+    roomy_tls = false;
+    munmap(stack, STACK_BYTES);
+    return own.result;
 }

@@ -23,6 +23,7 @@ build=(
 test=(
     libcmocka-dev # tests in C
     curl jq       # tests of the endpoints and of JSON output
+    python3       # programs that are run under prof run
     pkg-config    # tests/make.sh builds against the installed library
 )
 ui=(

@@ -1,0 +1,271 @@
+/* prof run: puts libprof into a program's environment and becomes the program.
+ *
+ * Becomes, rather than starts: the process keeps its id, its terminal, its parent, gets its signals
+ * from whoever sends them, and ends as the program does, with nothing in between. All that this
+ * command can do, it therefore does before: it finds the mistakes that would show later as profiles
+ * that never come. */
+#include "cmd/prof/prof.h"
+#include "prof/http.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const char run_usage[] =
+    "usage: prof run [-addr HOST:PORT] [-o DIR] [-hz N] [more flags] [--] program [arguments]\n"
+    "\n"
+    "Runs a program that knows nothing of libprof with libprof.so preloaded. The program\n"
+    "keeps its input, output, signals and exit status.\n"
+    "\n"
+    "  -addr HOST:PORT  serve /debug/pprof/ there while it runs; 127.0.0.1:6060 without -o\n"
+    "  -o DIR           write every profile when it ends: DIR/cpu.pb.gz, heap, allocs,\n"
+    "                   goroutine, threadcreate, block, mutex; those of its child processes\n"
+    "                   are in DIR/NAME-PID/\n"
+    "  -hz N            CPU samples per second of CPU time, 1 to 10000 (100)\n"
+    "  -heap BYTES      one heap sample per so many bytes, 1 for all, 0 for none (524288)\n"
+    "  -block NS        one block sample per so many ns of waiting, 0 for none (10000)\n"
+    "  -mutex N         one in N contentions, 0 for none (10)\n"
+    "  -children        child processes serve as well, each on the next port that is free;\n"
+    "                   with -o, DIR/NAME-PID/address says which\n"
+    "\n"
+    "It ends with 127 when there is no such program, 126 when it cannot be run, 2 for wrong\n"
+    "usage, 1 when it cannot be profiled. Profiles are lost when a process is killed by\n"
+    "SIGKILL or crashes. See docs for programs that fork, change their user or their root.\n";
+
+struct run {
+    const char *address, *out, *hz, *heap, *block, *mutex;
+    bool children;
+};
+
+static int run_complain(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static int run_complain(int status, const char *format, ...)
+{
+    char text[PATH_MAX + 512];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return complain(status, "run", "%s", text);
+}
+
+/* ---- flags
+ * ------------------------------------------------------------------------------------------- */
+
+static int check_number(const char *flag, const char *text, int64_t min, int64_t max)
+{
+    char *end;
+
+    errno = 0;
+    int64_t value = strtoll(text, &end, 10);
+    if (!errno && end != text && !*end && value >= min && value <= max)
+        return 0;
+    return run_complain(2, "-%s '%s': expected a whole number from %" PRId64 " to %" PRId64, flag,
+                        text, min, max);
+}
+
+static int check_numbers(const struct run *r)
+{
+    int err = r->hz ? check_number("hz", r->hz, 1, PROF_CPU_HZ_MAX) : 0;
+
+    if (!err && r->heap)
+        err = check_number("heap", r->heap, 0, 64 << 20);
+    if (!err && r->block)
+        err = check_number("block", r->block, 0, INT64_MAX);
+    if (!err && r->mutex)
+        err = check_number("mutex", r->mutex, 0, INT32_MAX);
+    return err;
+}
+
+static const char **value_of(struct run *r, const char *name, size_t length)
+{
+    const struct {
+        const char *name;
+        const char **value;
+    } flags[] = {{"addr", &r->address}, {"o", &r->out},       {"hz", &r->hz},
+                 {"heap", &r->heap},    {"block", &r->block}, {"mutex", &r->mutex}};
+
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
+        if (strlen(flags[i].name) == length && !strncmp(flags[i].name, name, length))
+            return flags[i].value;
+    return NULL;
+}
+
+/* -name value, -name=value, with one dash or two, up to "--" or the first argument that is no flag.
+ * *i becomes the program's place. 0, or the exit status, -1 for success. */
+static int parse(struct run *r, int argc, char **argv, int *i)
+{
+    for (*i = 0; *i < argc && argv[*i][0] == '-' && argv[*i][1]; ++*i) {
+        const char *name = argv[*i] + 1 + (argv[*i][1] == '-');
+        size_t length = strcspn(name, "=");
+        if (!strcmp(argv[*i], "--"))
+            return ++*i, 0;
+        if (!strcmp(name, "h") || !strcmp(name, "help"))
+            return fputs(run_usage, stdout), -1;
+        if (!strcmp(name, "children")) {
+            r->children = true;
+            continue;
+        }
+        const char **value = value_of(r, name, length);
+        if (!value)
+            return run_complain(2, "unknown flag %s; prof help run lists them", argv[*i]);
+        if (!name[length] && *i + 1 == argc)
+            return run_complain(2, "-%s needs a value; prof help run says which", name);
+        *value = name[length] ? name + length + 1 : argv[++*i];
+    }
+    return 0;
+}
+
+/* ---- what can go wrong later, found now
+ * ----------------------------------------------------------------- */
+
+static int check_program(const char *name)
+{
+    char path[PATH_MAX];
+    int err = find_program(name, path, sizeof path);
+
+    if (err == ENOENT || err == ENOTDIR)
+        return run_complain(127, "there is no program '%s'%s", name,
+                            strchr(name, '/') ? "" : " on the PATH");
+    if (err)
+        return run_complain(126, "cannot run '%s': %s", name, strerror(err));
+    const char *why = why_not_preloadable(path);
+    return why ? run_complain(1, "cannot profile %s: %s", path, why) : 0;
+}
+
+/* Opens the endpoints for a moment, which finds a bad address, a missing password, a port in use.
+ */
+static int check_address(const char *address)
+{
+    struct prof_http *http = NULL;
+    int err = prof_http_start(&(struct prof_http_options){.address = address}, &http);
+
+    if (err)
+        return run_complain(err == -EINVAL ? 2 : 1, "-addr: %s", prof_http_error());
+    prof_http_free(http);
+    return 0;
+}
+
+static int make_folders(char *path)
+{
+    for (char *p = path + 1; *p; p++) {
+        if (*p != '/')
+            continue;
+        *p = '\0';
+        int err = mkdir(path, 0777) != 0 && errno != EEXIST ? errno : 0;
+        *p = '/';
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+/* The folder, made if need be, as an absolute path: the program may change its working directory.
+ * Root's is open to all, like /tmp, because what root starts as a rule gives up its rights before
+ * it writes. */
+static int prepare_out(const char *out, char absolute[PATH_MAX])
+{
+    char path[PATH_MAX];
+    struct stat st;
+
+    if (!*out || snprintf(path, sizeof path, "%s", out) >= (int)sizeof path)
+        return run_complain(2, "-o: expected the path of a folder");
+    int err = make_folders(path);
+    if (!err && mkdir(path, 0777) == 0) {
+        if (geteuid() == 0)
+            chmod(path, 01777);
+    } else if (!err && errno != EEXIST) {
+        err = errno;
+    }
+    if (!err && (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)))
+        err = ENOTDIR;
+    if (!err && (access(path, W_OK | X_OK) != 0 || !realpath(path, absolute)))
+        err = errno;
+    return err ? run_complain(1, "-o %s: %s; expected a folder to write to", out, strerror(err))
+               : 0;
+}
+
+/* ---- the environment
+ * ------------------------------------------------------------------------------------ */
+
+static void set_if(const char *variable, const char *value)
+{
+    if (value)
+        setenv(variable, value, 1);
+    else
+        unsetenv(variable);
+}
+
+static int set_preload(const char *address)
+{
+    char folder[PATH_MAX], http[PATH_MAX + 32], list[2 * PATH_MAX];
+    const char *old = getenv("LD_PRELOAD");
+
+    if (!find_library_folder(folder, sizeof folder))
+        return run_complain(1, "libprof.so is missing: expected in %s; build it with make", folder);
+    if (strpbrk(folder, " :"))
+        return run_complain(
+            1, "libprof.so lies in '%s': the loader takes no path with a space or a colon", folder);
+    snprintf(http, sizeof http, "%s/libprof-http.so", folder);
+    if (address && access(http, R_OK) != 0)
+        return run_complain(1, "%s is missing; build it with make", http);
+    int n = snprintf(list, sizeof list, "%s/libprof.so%s%s", folder, old && *old ? ":" : "",
+                     old ? old : "");
+    if (n >= (int)sizeof list)
+        return run_complain(1, "LD_PRELOAD is too long already");
+    setenv("LD_PRELOAD", list, 1);
+    return 0;
+}
+
+static int set_environment(const struct run *r)
+{
+    char out[PATH_MAX], pid[16];
+    int status = r->out ? prepare_out(r->out, out) : 0;
+
+    if (!status)
+        status = set_preload(r->address);
+    if (status)
+        return status;
+    snprintf(pid, sizeof pid, "%d", (int)getpid());
+    setenv("PROF_PID", pid, 1);
+    set_if("PROF_OUT", r->out ? out : NULL);
+    set_if("PROF_ADDR", r->address);
+    set_if("PROF_CHILDREN", r->children ? "1" : NULL);
+    set_if("PROF_HZ", r->hz);
+    set_if("PROF_HEAP_RATE", r->heap);
+    set_if("PROF_BLOCK_RATE_NS", r->block);
+    set_if("PROF_MUTEX_FRACTION", r->mutex);
+    return 0;
+}
+
+int run_command(int argc, char **argv)
+{
+    struct run r = {0};
+    int i = 0, status = parse(&r, argc, argv, &i);
+
+    if (status)
+        return status < 0 ? 0 : status;
+    if (i == argc)
+        return run_complain(2, "no program; usage: prof run [flags] -- program [arguments]");
+    if (!r.out && !r.address)
+        r.address = "127.0.0.1:6060";
+    status = check_numbers(&r);
+    if (!status)
+        status = check_program(argv[i]);
+    if (!status && r.address)
+        status = check_address(r.address);
+    if (!status)
+        status = set_environment(&r);
+    if (status)
+        return status;
+    execvp(argv[i], argv + i);
+    return run_complain(errno == ENOENT ? 127 : 126, "cannot run '%s': %s", argv[i],
+                        strerror(errno));
+}

@@ -1,0 +1,211 @@
+/* Profiles at the end of a process: one file each, in the process' folder, whole or not at all.
+ *
+ * The host has little left by then that could be relied on. It may have closed every descriptor, so
+ * that the next one opened is its standard output; files are opened here, late, and moved out of
+ * the way. It may have changed its user: then the folder has to be one that it may write to. It may
+ * be in a limit on file sizes, whose signal must not change how the process ends. Entered through
+ * prof_out_write. */
+#include "prof/preload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { FIRST_DESCRIPTOR = 64, FOLDERS_MAX = 100, PAUSE_NS = 10000000 };
+
+/* Not every libprof has all of them; what there is not is left out. */
+static const char *const names[] = {"heap",         "allocs", "goroutine",
+                                    "threadcreate", "block",  "mutex"};
+
+enum state { NOT_YET, WRITING, DONE };
+static _Atomic enum state state;
+static _Atomic int64_t began_ns;
+static const int64_t patience_ns = INT64_C(10000000000);
+
+/* ---- complaints
+ * -------------------------------------------------------------------------------------- */
+
+static struct stat standard_error; /* what it was before main; zero: nothing */
+
+void prof_complain_init(void)
+{
+    if (fstat(STDERR_FILENO, &standard_error) != 0)
+        standard_error = (struct stat){0};
+}
+
+void prof_complain(const char *format, ...)
+{
+    char line[PATH_MAX + 256];
+    struct stat now;
+    va_list args;
+    if (fstat(STDERR_FILENO, &now) != 0 || now.st_ino != standard_error.st_ino ||
+        now.st_dev != standard_error.st_dev)
+        return;
+    int n = snprintf(line, sizeof line - 1, "prof: ");
+    va_start(args, format);
+    vsnprintf(line + n, sizeof line - 1 - (size_t)n, format, args);
+    va_end(args);
+    strcat(line, "\n");
+    prof_write_all(STDERR_FILENO, line, strlen(line));
+}
+
+/* ---- the folder
+ * ---------------------------------------------------------------------------------------- */
+
+/* Two processes of one name and id: the kernel has used the id again. */
+static int make_own_folder(char *path, size_t size)
+{
+    const struct prof_preload *p = &prof_preload;
+    for (int i = 1; i <= FOLDERS_MAX; i++) {
+        int n = snprintf(path, size, "%s/%s-%d", p->out, p->name, (int)p->pid);
+        if (i > 1)
+            snprintf(path + n, size - (size_t)n, "-%d", i);
+        if (mkdir(path, 0777) == 0)
+            return 0;
+        if (errno != EEXIST)
+            return -errno;
+    }
+    return -EEXIST;
+}
+
+/* The descriptor of the folder to write into, or a negative errno. */
+static int open_folder(void)
+{
+    char path[PATH_MAX + 64];
+    int err = 0;
+    snprintf(path, sizeof path, "%s", prof_preload.out);
+    if (!prof_preload.first)
+        err = make_own_folder(path, sizeof path);
+    if (err)
+        return err;
+    int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return dir < 0 ? -errno : dir;
+}
+
+/* ---- a file
+ * --------------------------------------------------------------------------------------------- */
+
+static int write_cpu(const char *name, int fd)
+{
+    (void)name;
+    return prof_cpu_stop(fd);
+}
+
+static int write_named(const char *name, int fd)
+{
+    return prof_write(name, fd, 0);
+}
+
+/* Threads of the host still run, and print to descriptors that the host closed long ago. */
+static int open_hidden(int dir, const char *hidden)
+{
+    int fd = openat(dir, hidden, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return -errno;
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR);
+    if (high < 0)
+        return fd;
+    close(fd);
+    return high;
+}
+
+static int write_file(int dir, const char *name, int (*write_to)(const char *name, int fd))
+{
+    char path[64], hidden[96];
+    snprintf(path, sizeof path, "%s.pb.gz", name);
+    snprintf(hidden, sizeof hidden, ".%s.%d", path, (int)prof_preload.pid);
+    int fd = open_hidden(dir, hidden);
+    if (fd < 0)
+        return fd;
+    int err = write_to(name, fd);
+    if (close(fd) != 0 && !err)
+        err = -errno;
+    if (!err && renameat(dir, hidden, dir, path) != 0)
+        err = -errno;
+    if (err)
+        unlinkat(dir, hidden, 0);
+    return err;
+}
+
+/* All that can be written are; the first error. */
+static int write_files(int dir)
+{
+    int first = prof_preload.cpu ? write_file(dir, "cpu", write_cpu) : 0;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        int err = prof_count(names[i]) < 0 ? 0 : write_file(dir, names[i], write_named);
+        first = first ? first : err;
+    }
+    return first;
+}
+
+/* ---- at the end
+ * --------------------------------------------------------------------------------------------- */
+
+static int write_all(void)
+{
+    int dir = open_folder();
+    if (dir < 0)
+        return dir;
+    int err = write_files(dir);
+    close(dir);
+    return err;
+}
+
+/* A process that hardly ran has nothing to show, and a program may have thousands of them. */
+static bool worth_it(void)
+{
+    return prof_preload.first || prof_cpu_count() > 0;
+}
+
+bool prof_out_in_progress(void)
+{
+    return atomic_load(&state) == WRITING && prof_now_ns() - atomic_load(&began_ns) < patience_ns;
+}
+
+static void wait_for_the_other(void)
+{
+    while (prof_out_in_progress())
+        nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+}
+
+bool prof_out_wanted(void)
+{
+    return *prof_preload.out && getpid() == prof_preload.pid && worth_it();
+}
+
+void prof_out_write(void)
+{
+    enum state expected = NOT_YET;
+    sigset_t limits, old;
+    int64_t none = 0;
+    atomic_compare_exchange_strong(&began_ns, &none, prof_now_ns());
+    if (!atomic_compare_exchange_strong(&state, &expected, WRITING)) {
+        wait_for_the_other();
+        return;
+    }
+    sigemptyset(&limits);
+    sigaddset(&limits, SIGXFSZ);
+    pthread_sigmask(SIG_BLOCK, &limits, &old);
+    int err = write_all();
+    if (err && prof_preload.first)
+        prof_complain("cannot write the profiles to %s: %s", prof_preload.out,
+                      strerrordesc_np(-err));
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    atomic_store(&state, DONE);
+}
+
+bool prof_out_done(void)
+{
+    return atomic_load(&state) != NOT_YET;
+}
+
+void prof_out_fork_child(void)
+{
+    atomic_store(&state, NOT_YET);
+    atomic_store(&began_ns, 0);
+}

@@ -1,0 +1,180 @@
+#!/bin/bash
+# bin/prof run: the program stays the program it was (output, signals, exit status), every way in which a process ends
+# leaves its profiles, and what cannot be profiled is said in one line. Software from elsewhere: tests/preload.sh.
+. "$(dirname "$0")/lib.sh"
+
+prof=$BIN/prof
+python=/usr/bin/python3 # not a shell script that finds one
+burn='sum(i * i for i in range(1500000))'
+
+# The functions, or here the one stripped program, that a CPU profile has samples of.
+samples_in() { # FILE
+    go tool pprof -top "$1" 2>/dev/null | sed -nE 's/.*Total samples = ([0-9.]+m?s).*/\1/p'
+}
+
+has_cpu() { # NAME FILE
+    like "$1" "$(samples_in "$2")" '[1-9]'
+}
+
+whole() { # NAME DIR: nothing half-written is left
+    is "$1" "$(find "$2" -name '.*.gz*')" ""
+}
+
+# ---- usage --------------------------------------------------------------------------------------------------
+
+refused() { # NAME STATUS REGEX ARGUMENTS...: one line on standard error, nothing on standard output
+    local name=$1 status=$2 text=$3
+    shift 3
+    run "$prof" run "$@"
+    exits "$name" "$status"
+    one_line "$name: one line" "$err"
+    like "$name: it says why" "$err" "^prof run: .*$text"
+}
+
+refused "no program" 2 'no program'
+refused "no program behind --" 2 'no program' -hz 100 --
+refused "an unknown flag" 2 'unknown flag -frequency' -frequency 5 -- true
+refused "a flag without its value" 2 '-hz needs a value' -hz
+refused "a bad number" 2 "-hz '0': expected a whole number from 1 to 10000" -hz 0 -- true
+refused "a number with a tail" 2 "-hz '9x'" -hz=9x -- true
+refused "a bad address" 2 'has no port' -addr nowhere -- true
+refused "an address that others reach, without a password" 1 'PPROF_PASSWORD' -addr 0.0.0.0:6060 -- true
+refused "a program that is not there" 127 "no program 'no-such-program' on the PATH" -o "$tmp/none" -- no-such-program
+refused "a path that is not there" 127 "no program './none'" -o "$tmp/none" -- ./none
+echo text >"$tmp/text"
+refused "a file that may not be executed" 126 'Permission denied' -o "$tmp/none" -- "$tmp/text"
+refused "a folder" 126 'directory' -o "$tmp/none" -- "$tmp"
+refused "a folder that cannot be made" 1 'Not a directory' -o "$tmp/text/out" -- true
+refused "a statically linked program" 1 'statically linked' -o "$tmp/none" -- /sbin/ldconfig -p
+port=$(free_port)
+start "$python" -c "
+import socket, time
+s = socket.socket(); s.bind(('127.0.0.1', $port)); s.listen(); print('up', flush=True); time.sleep(60)"
+wait_for 10 grep -q up "$tmp/start.out"
+refused "a port in use" 1 'in use' -addr "127.0.0.1:$port" -- true
+stop_children
+holds "nothing was written where nothing ran" test ! -e "$tmp/none"
+run "$prof" help run
+exits "help" 0
+like "help names the flags" "$out" '-addr HOST:PORT'
+run "$prof" explain
+exits "an unknown command" 2
+
+if [[ $SAN ]]; then
+    skip "programs under a preloaded libprof.so" "a sanitizer's library can be preloaded only into its own programs"
+    done_testing
+fi
+
+# ---- the program stays what it was -------------------------------------------------------------------------------
+
+run "$prof" run -o "$tmp/plain" -- "$python" -c "$burn; import sys; sys.stdout.write('out'); sys.stderr.write('err'); sys.exit(5)"
+exits "the program's exit status" 5
+is "the program's output" "$out" "out"
+is "the program's errors" "$err" "err"
+has_cpu "a CPU profile" "$tmp/plain/cpu.pb.gz"
+whole "whole files only" "$tmp/plain"
+like "an allocs profile" "$(go tool pprof -top "$tmp/plain/allocs.pb.gz" 2>&1)" '^Type: alloc_space'
+
+is "standard input" "$(echo text | "$prof" run -o "$tmp/cat" -- cat)" "text"
+run env LD_PRELOAD=/lib/x/libnone.so "$prof" run -o "$tmp/ld" -- sh -c 'echo $LD_PRELOAD'
+like "an LD_PRELOAD that was there stays" "$out" "$LIB/libprof.so:/lib/x/libnone.so"
+(cd "$tmp" && "$prof" run -o relative/a/b -- sh -c 'cd /; exit 0')
+holds "a relative folder is where the command was given" test -s "$tmp/relative/a/b/cpu.pb.gz"
+run "$prof" run -o "$tmp/id" -- sh -c 'echo $$ $PROF_PID'
+is "the process keeps its id" "${out% *}" "${out#* }"
+printf '#!/bin/sh\nexit 9\n' >"$tmp/script"
+chmod +x "$tmp/script"
+run "$prof" run -o "$tmp/s" -- "$tmp/script"
+exits "a script" 9
+
+# What a program learns about signals, and what they do to it.
+run "$prof" run -o "$tmp/asked" -- "$python" -c "
+import signal
+print(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, signal.getsignal(signal.SIGINT) == signal.default_int_handler)
+old = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(old == signal.SIG_DFL, signal.signal(signal.SIGTERM, signal.SIG_DFL) == signal.SIG_IGN)"
+is "default signals look as they did" "$out" $'True True\nTrue True'
+run "$prof" run -o "$tmp/own" -- "$python" -c "
+import os, signal, sys
+signal.signal(signal.SIGTERM, lambda *a: sys.exit(44))
+os.kill(os.getpid(), signal.SIGTERM); $burn"
+exits "the program's own handler" 44
+run sh -c "trap '' HUP; exec '$prof' run -o '$tmp/nohup' -- sh -c 'kill -HUP \$\$; exit 6'"
+exits "an ignored signal stays ignored" 6
+run "$prof" run -o "$tmp/pipe" -- sh -c 'yes | head -n 1'
+is "SIGPIPE ends a program in silence" "$out$err" "y"
+
+# ---- every end leaves its profiles -----------------------------------------------------------------------------
+
+ends() { # NAME STATUS PYTHON
+    run "$prof" run -hz 1000 -o "$tmp/end" -- "$python" -c "
+import ctypes, os, signal, threading, time
+$burn
+$3"
+    exits "$1" "$2"
+    has_cpu "$1: profiles" "$tmp/end/cpu.pb.gz"
+    whole "$1: whole files only" "$tmp/end"
+    is "$1: in silence" "$out$err" ""
+    rm -rf "$tmp/end"
+}
+
+ends "_exit" 7 "os._exit(7)"
+ends "quick_exit" 8 "ctypes.CDLL(None).quick_exit(8)"
+ends "exit on another thread" 9 "
+threading.Thread(target=lambda: ctypes.CDLL(None).exit(9)).start()
+time.sleep(60)"
+for signal in HUP QUIT PIPE ALRM TERM; do
+    ends "SIG$signal" $((128 + $(kill -l $signal))) "
+signal.signal(signal.SIG$signal, signal.SIG_DFL)
+os.kill(os.getpid(), signal.SIG$signal); time.sleep(60)"
+done 2>/dev/null
+ends "_exit in a signal handler" 12 "
+libc = ctypes.CDLL(None)
+handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda s: libc._exit(12))
+libc.signal(signal.SIGUSR1, handler)
+os.kill(os.getpid(), signal.SIGUSR1); $burn"
+ends "all descriptors closed" 3 "
+os.closerange(0, 1000); os._exit(3)"
+
+# A signal in the middle of malloc, with its locks held: the profiles come all the same.
+busy="
+import os, signal, threading, time
+def churn():
+    while True: x = [bytearray(n) for n in range(1000, 40000, 100)]
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+for i in range(3): threading.Thread(target=churn, daemon=True).start()
+threading.Timer(0.4, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
+churn()"
+failures=0
+for i in 1 2 3 4 5 6; do
+    "$prof" run -heap 4096 -o "$tmp/busy$i" -- "$python" -c "$busy" 2>/dev/null
+    [[ $? == 143 && -s $tmp/busy$i/heap.pb.gz ]] || failures=$((failures + 1))
+done
+is "killed while allocating, 6 times" "$failures" 0
+
+# ---- child processes --------------------------------------------------------------------------------------------
+
+run "$prof" run -hz 1000 -o "$tmp/fork" -- "$python" -c "
+import os
+for i in range(3):
+    if os.fork() == 0:
+        $burn
+        os._exit(0)
+for i in range(3): assert os.wait()[1] == 0
+if os.fork() == 0: os._exit(0)
+os.wait()"
+exits "a program that forks" 0
+is "a folder for each child that worked" "$(find "$tmp/fork" -mindepth 2 -name cpu.pb.gz | wc -l)" 3
+for file in "$tmp"/fork/*/cpu.pb.gz; do
+    has_cpu "a child's profile" "$file"
+done
+run "$prof" run -hz 1000 -o "$tmp/exec" -- sh -c "'$python' -c '$burn'; exit 4"
+exits "a program that runs others" 4
+has_cpu "the other program's profile" "$(echo "$tmp"/exec/python3*-*/cpu.pb.gz)"
+run "$prof" run -o "$tmp/vfork" -- "$python" -c "
+import subprocess, sys
+print(subprocess.run(['/bin/echo', 'spawned'], stdout=subprocess.PIPE, close_fds=False).stdout)
+sys.exit(subprocess.run(['/no/such/program']).returncode if False else 0)"
+is "posix_spawn and vfork" "$out" "b'spawned\\n'"
+
+done_testing
