@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ENTRIES = 32768, SLOTS = 2 * MAX_ENTRIES };
+enum { MAX_ENTRIES = 32768, FIRST_SLOTS = 1024 };
 
 struct entry {
     uint32_t build_id;         /* its number in the pool; 0: the slot is empty */
@@ -20,25 +20,46 @@ struct entry {
 
 static atomic_bool busy;
 static struct prof_pool pool;
-static struct entry *slots;
-static size_t nentries;
+static struct entry *slots; /* a hash table, at most half full */
+static size_t nslots, nentries;
 
 static void drop_locked(void)
 {
     prof_pool_free(&pool);
     free(slots);
     slots = NULL;
-    nentries = 0;
+    nslots = nentries = 0;
 }
 
 static struct entry *slot_of(uint32_t build_id, uint64_t address)
 {
     uint64_t h = (address ^ (uint64_t)build_id << 48) * UINT64_C(0x9e3779b97f4a7c15);
-    for (size_t i = (h >> 32) % SLOTS;; i = (i + 1) % SLOTS) {
+    for (size_t i = (h >> 32) % nslots;; i = (i + 1) % nslots) {
         struct entry *e = &slots[i];
         if (!e->build_id || (e->build_id == build_id && e->target.address == address))
             return e;
     }
+}
+
+/* Room for n more. False: no memory, and the table is as it was. */
+static bool make_room(size_t n)
+{
+    struct entry *old = slots;
+    size_t old_slots = nslots, wanted = nslots ? nslots : FIRST_SLOTS;
+    while (wanted < 2 * (nentries + n))
+        wanted *= 2;
+    if (wanted == nslots)
+        return true;
+    struct entry *made = calloc(wanted, sizeof *made);
+    if (!made)
+        return false;
+    slots = made;
+    nslots = wanted;
+    for (size_t i = 0; i < old_slots; i++)
+        if (old[i].build_id)
+            *slot_of(old[i].build_id, old[i].target.address) = old[i];
+    free(old);
+    return true;
 }
 
 static void copy_frame(struct prof_pool *to, struct prof_frame *out, const struct prof_frame *from)
@@ -96,9 +117,7 @@ void prof_cache_put(const char *build_id, const struct prof_target *targets, siz
         return;
     if (nentries + n > MAX_ENTRIES)
         drop_locked();
-    if (!slots)
-        slots = calloc(SLOTS, sizeof *slots);
-    uint32_t id = slots ? prof_pool_intern(&pool, build_id, strlen(build_id)) : 0;
+    uint32_t id = make_room(n) ? prof_pool_intern(&pool, build_id, strlen(build_id)) : 0;
     for (size_t i = 0; id && i < n; i++) {
         struct entry *e = slot_of(id, targets[i].address);
         if (e->build_id)
