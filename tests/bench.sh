@@ -48,7 +48,7 @@ if pprof=$(command -v pprof || command -v go); then
     else
         like "the CPU profile shows the hot function" "$out" 'fib_recursive'
     fi
-    run "$bench" -bench Allocate/impl=plain -benchtime 100x -memprofilerate 1 -memprofile "$tmp/mem.pb.gz"
+    run "$bench" -bench Allocate/impl=plain -benchtime 10x -memprofilerate 1 -memprofile "$tmp/mem.pb.gz"
     exits "writes every allocation at rate 1" 0
     run $pprof -top -sample_index=alloc_space "$tmp/mem.pb.gz"
     like "the memory profile shows who allocates" "$(sed -n 1,8p <<<"$out")" 'alloc_plain'
@@ -56,7 +56,7 @@ else
     skip "pprof reads the profiles" "no pprof and no go on the PATH"
 fi
 
-run "$bench" -bench HotMutex/impl=single -benchtime 20x -blockprofile "$tmp/block.pb.gz" -mutexprofile "$tmp/mutex.pb.gz"
+run "$bench" -bench HotMutex/impl=single -benchtime 1x -blockprofile "$tmp/block.pb.gz" -mutexprofile "$tmp/mutex.pb.gz"
 exits "writes the profiles of the locks" 0
 for kind in block mutex; do
     holds "the $kind profile is gzip'd and whole" gzip -t "$tmp/$kind.pb.gz"
@@ -89,7 +89,7 @@ holds "which stays a device" test -c /dev/null
 
 # ---- ends ----
 mkdir "$tmp/ends"
-start env --default-signal=INT "$bench" -bench Fib/impl=recursive -benchtime 60s -cpuprofile "$tmp/ends/cpu"
+start env --default-signal=INT "$bench" -bench Leak/impl=joined -benchtime 60s -cpuprofile "$tmp/ends/cpu"
 holds "runs until it is stopped" wait_for 10 grep -q '^cpu\|^pkg' "$tmp/start.out"
 kill -INT "$pid" # which bash had made a background command ignore
 wait "$pid"
