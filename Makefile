@@ -94,7 +94,7 @@ $(B)/%.o: %.c $(B)/flags | $(packages)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_) $(cflags_$(firstword $(subst /, ,$<))) $(cflags_$(<F)) -MMD -MP -c -o $@ $<
-$(B)/tests/%.o: | build/deps/test
+$(addprefix $(B)/tests/,$(addsuffix .o,$(ctests))): | build/deps/test
 
 # ---- libraries -------------------------------------------------------------------------------------
 parts = $(filter %.o %.a %.so,$^)

@@ -12,12 +12,13 @@ least_ns() { # IMPL FILE
 }
 
 # Profiles a variant for a fixed number of iterations, so that what is in the profile can be divided by them. Writes
-# $work/SIDE.cpu (and SIDE.heap for the lab about memory); sets SIDE_ops.
+# $work/SIDE.cpu (and SIDE.heap for the lab about memory, SIDE.block and SIDE.mutex for that about locks); sets SIDE_ops.
 capture() { # SIDE IMPL NS_PER_OP
     local side=$1 impl=$2 n
     local flags=(-cpuprofile="$work/$side.cpu")
     n=$(awk -v ns="$3" -v s="$PROFILE_SECONDS" 'BEGIN { n = int(s * 1e9 / ns); n = n < 1 ? 1 : n; printf "%d", (n < 1e9 ? n : 1e9) }')
-    [[ $lab == alloc ]] && flags+=(-memprofile="$work/$side.heap")
+    [[ $lab != alloc ]] || flags+=(-memprofile="$work/$side.heap")
+    [[ $lab != mutex ]] || flags+=(-blockprofile="$work/$side.block" -mutexprofile="$work/$side.mutex")
     bench_variant "$impl" -benchtime="${n}x" "${flags[@]}" >"$work/$side.txt" 2>&1 ||
         fail "profiling $impl failed: $(tail -n 1 "$work/$side.txt")"
     # The harness runs one iteration first to see that the benchmark works.
@@ -29,7 +30,7 @@ declare -A latest=()
 keep_profiles() { # STAMP
     local side kind
     kept=()
-    for kind in cpu heap; do
+    for kind in cpu heap block mutex; do
         for side in before after; do
             [[ -e $work/$side.$kind ]] || continue
             latest[$side $kind]=$PROFILES/$kind/${lab}_${side}_$1.pb.gz
@@ -40,8 +41,10 @@ keep_profiles() { # STAMP
 }
 
 # Prints the flat values of all functions, in the unit, without the binary.
-flat_values() { # SAMPLE_INDEX UNIT FILE
-    scripts/pprof -top -flat -nodecount=100000 -nodefraction=0 -sample_index="$1" -unit="$2" "$3" 2>/dev/null
+flat_values() { # SAMPLE_INDEX UNIT FILE [FLAG...]
+    local index=$1 unit=$2 file=$3
+    shift 3
+    scripts/pprof -top -flat -nodecount=100000 -nodefraction=0 -sample_index="$index" -unit="$unit" "$@" "$file" 2>/dev/null
 }
 
 # Whether profiles are opened in a browser at the end: when somebody is there to look.

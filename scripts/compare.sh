@@ -76,30 +76,46 @@ print_verdict() {
     printf '\n%s\n' "$verdict" >>"$work/report.txt"
 }
 
-side_by_side() { # WHAT SAMPLE_INDEX UNIT KIND QUANTUM
-    if flat_values "$2" "$3" "$work/before.$4" >"$work/before.top" &&
-        flat_values "$2" "$3" "$work/after.$4" >"$work/after.top"; then
-        # shellcheck disable=SC2154 # set by capture
-        { echo && LC_ALL=C awk -f scripts/top.awk -v what="$1" -v unit="$3" -v before="$before" -v after="$after" \
-            -v before_ops="$before_ops" -v after_ops="$after_ops" -v quantum="$5" "${cores[@]}" "$work/before.top" "$work/after.top"; } |
-            tee -a "$work/report.txt"
-    else
+# What one kind of profile says on both sides. QUANTUM: the value of one sample; 0 when everything was recorded.
+side_by_side() { # WHAT KIND SAMPLE_INDEX UNIT QUANTUM [PPROF_FLAG...]
+    local what=$1 kind=$2 index=$3 unit=$4 quantum=$5
+    shift 5
+    if ! flat_values "$index" "$unit" "$work/before.$kind" "$@" >"$work/before.top" ||
+        ! flat_values "$index" "$unit" "$work/after.$kind" "$@" >"$work/after.top"; then
         say "no viewer for the profiles here; scripts/deps.sh ui installs it"
+        return
     fi
+    echo
+    # shellcheck disable=SC2154 # the operations are set by capture
+    LC_ALL=C awk -f scripts/top.awk -v what="$what" -v unit="$unit" -v before="$before" -v after="$after" \
+        -v before_ops="$before_ops" -v after_ops="$after_ops" -v quantum="$quantum" "${more[@]}" \
+        "$work/before.top" "$work/after.top"
 }
 
 capture_both() {
-    local cores=()
     progress "profiling $before for $PROFILE_SECONDS s"
     capture before "$before" "$(least_ns "$before" "$work/results.txt")"
     progress "profiling $after for $PROFILE_SECONDS s"
     capture after "$after" "$(least_ns "$after" "$work/results.txt")"
     clear_progress
-    # Threads that wait for a lock use no CPU time: what its cure brings is not less work, but more cores at it.
-    [[ $lab != mutex ]] || cores=(-v before_ns="$(least_ns "$before" "$work/before.txt")"
-        -v after_ns="$(least_ns "$after" "$work/after.txt")")
-    side_by_side "CPU time" cpu ns cpu 1e7
-    [[ $lab != alloc ]] || side_by_side "Memory allocated" alloc_space B heap 524288
+}
+
+show_functions() {
+    local more=()
+    case $lab in
+    fib) side_by_side "CPU time" cpu cpu ns 1e7 ;;
+    alloc)
+        side_by_side "CPU time" cpu cpu ns 1e7
+        side_by_side "Memory allocated" heap alloc_space B 524288
+        ;;
+    mutex)
+        # Who waits uses no CPU time: the cure is not less work, but more cores at it, and less waiting.
+        more=(-v before_ns="$(least_ns "$before" "$work/before.txt")" -v after_ns="$(least_ns "$after" "$work/after.txt")")
+        side_by_side "CPU time" cpu cpu ns 1e7
+        more=(-v whole=Waiting)
+        side_by_side "Waiting for locks, all threads," block delay ns 0 -focus='^pthread_mutex_lock$' -hide='^pthread_mutex'
+        ;;
+    esac
 }
 
 # Everything is complete: now it may be seen under its names.
@@ -142,6 +158,7 @@ measure_both
 print_table
 print_verdict
 capture_both
+show_functions | tee -a "$work/report.txt"
 keep_all
 choose_view before after
 show

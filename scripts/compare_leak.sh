@@ -18,23 +18,29 @@ measure() { # SIDE IMPL OPERATIONS
     left=$((BASH_REMATCH[2] - BASH_REMATCH[1]))
 }
 
-# Prints the stacks of one side, most threads first, each on a few lines.
+# Prints the stacks of one side, most threads first: from the call that waits outwards, without how the C library waits and
+# starts threads, and without the main thread, which is busy writing the profile.
 print_stacks() { # SIDE IMPL
     printf '\nwhere the threads of %s stand after %s operations\n' "$2" "${steps[-1]}"
     scripts/pprof -traces "$work/$1.threads" 2>/dev/null | awk '
-        /^-+\+-+$/ { flush(); next }
-        /^ *[0-9]+ +[^ ]/ && !n { count = $1; sub(/^ *[0-9]+ +/, ""); stack[++n] = $0; next }
-        n { sub(/^ +/, ""); if ($0 != "") stack[++n] = $0 }
-        function flush(   i, line) {
-            if (n) {
-                line = sprintf("  %5d  ", count)
-                for (i = 1; i <= n && i <= 8; i++)
-                    line = line (i > 1 ? " < " : "") stack[i]
-                print line
+        function flush(   i, line, shown) {
+            for (i = 1; i <= n && shown < 6; i++) {
+                if (stack[i] == "prof_write")
+                    shown = 99
+                if (shown == 0 && stack[i] ~ /^(_|prof_|futex)|\(inline\)$/ || stack[i] ~ /^(__|_start$|start_thread$)/)
+                    continue
+                line = line (shown++ ? " < " : "") stack[i]
+            }
+            if (shown > 0 && shown < 99) {
+                printf "  %5d  %s\n", count, line
+                any = 1
             }
             n = 0
         }
-        END { flush() }' | sort -rn
+        /^-+\+-+$/ { flush(); next }
+        /^ *[0-9]+ +[^ ]/ && !n { count = $1; sub(/^ *[0-9]+ +/, ""); stack[++n] = $0; next }
+        n { sub(/^ +/, ""); if ($0 != "") stack[++n] = $0 }
+        END { flush(); if (!any) print "   none left but the main thread" }' | sort -rn
 }
 
 # A leak: more threads with every step. Cured: none, however much was done.

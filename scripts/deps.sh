@@ -13,7 +13,6 @@ build=(
     libc6-dev make
     libdw-dev libelf-dev    # symbolization
     zlib1g-dev              # profiles are gzip'd
-    libunwind-dev           # stacks in hooks
     libmicrohttpd-dev       # the endpoints
     libgoogle-perftools-dev # tcmalloc, which the labs run on
     libssl-dev              # SHA-256 in the labs

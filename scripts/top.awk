@@ -6,6 +6,9 @@
 # With quantum (the value of one sample) a fall is named only when it is beyond what the luck of sampling explains.
 # With before_ns and after_ns (the time of an operation) it is said how many cores were at work.
 #
+# With whole (a name for the total) the last line is about the total, not about one function: for functions that are
+# called differently on the two sides.
+#
 # BEFORE and AFTER are what `pprof -top -unit=ns` (or B) prints. Two profiles of a second each say how each second was
 # spent, not what an operation costs; so every value is divided by the operations that its profile covers.
 function scaled(v,    i, n, names, size) {
@@ -83,14 +86,14 @@ rows && NF >= 6 {
     total[side] += value($1) / ops
 }
 END {
-    if (total[1] <= 0 || total[2] <= 0) {
-        print "no samples " (total[1] <= 0 ? "before" : "after") ": nothing to compare"
+    if (total[1] <= 0) {
+        printf "%s per operation: no samples of %s, so nothing could fall\n", what, before
         exit
     }
     rank(1)
     rank(2)
     width = 26
-    printf "%s per operation, hottest functions\n", what
+    printf "%s per operation, by function\n", what
     printf "     %s  %s\n", left("before: " before, width + 19), "after: " after
     for (i = 1; i <= 5 && (i <= shown[1] || i <= shown[2]); i++) {
         line = sprintf("  %d  %s  %s", i, cell(1, i), cell(2, i))
@@ -102,6 +105,14 @@ END {
     if (before_ns > 0 && after_ns > 0)
         printf "     %s  %s\n", left(left("(cores at work)", width) right(sprintf("%.2f", total[1] / before_ns), 10), width + 19),
             left("(cores at work)", width) right(sprintf("%.2f", total[2] / after_ns), 10)
+    if (whole != "") {
+        if (total[2] < total[1])
+            printf "%s fell from %s to %s an operation (%s%% less).\n", whole, scaled(total[1]), scaled(total[2] + 0),
+                percent_less(total[1], total[2])
+        else
+            printf "%s did not fall.\n", whole
+        exit
+    }
     for (key in flat) {
         split(key, part, SUBSEP)
         if (part[1] == 1 && flat[key] - flat[2, part[2]] > fall && beyond_luck(flat[key], flat[2, part[2]])) {

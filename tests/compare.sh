@@ -67,6 +67,8 @@ like "the function that fell most is named, and not by 100 %" "$out" \
 unlike "a function that used nothing itself is not listed" "$out" ' main'
 side_by_side -v quantum=1e9
 like "what is luck is not called a fall" "$out" '^No function fell by more than the luck of sampling explains\.$'
+side_by_side -v whole=Waiting
+like "the total can be what fell" "$out" '^Waiting fell from 300 ms to 2\.00 ms an operation \(99\.333% less\)\.$'
 side_by_side -v before_ns=3e8 -v after_ns=1e6
 like "cores at work" "$out" '\(cores at work\) +1\.00 +\(cores at work\) +2\.00$'
 sed -i 's/ns /B /g' "$tmp/before.top" "$tmp/after.top"
@@ -137,11 +139,20 @@ like "alloc has a verdict" "$out" '^(pool is [0-9,.]+x faster than plain|inconcl
 is "which decides the status" "$rc" "$(grep -qE '^pool is .* faster' <<<"$out"; echo $?)"
 like "and shows who allocated" "$out" '^alloc_plain fell from (9[0-9][0-9]|10[0-9][0-9]) KiB an operation'
 
+compare mutex
+like "mutex has a verdict" "$out" '^(sharded is [0-9,.]+x faster than single|inconclusive|sharded is .*slower)'
+like "and says how many cores were at work" "$out" '\(cores at work\) +[0-9.]+ +\(cores at work\) +[0-9.]+'
+like "and who waited how long" "$out" '^  1  mutex_single_worker '
+like "in all" "$out" '^Waiting (fell from|did not fall)'
+holds "keeps the profile of waits" test -s "$PROFILES"/block/mutex_before_*.pb.gz
+holds "and of those who made wait" test -s "$PROFILES"/mutex/mutex_after_*.pb.gz
+
 run scripts/compare.sh leak
 exits "the leak is cured" 0
 like "threads grow with the operations" "$out" '^ +30 +120 +0$'
 like "the verdict says so" "$out" '^joined leaves no thread behind; leaky leaves 120 after 30 operations'
-BEFORE=joined AFTER=leaky run env BEFORE=joined AFTER=leaky scripts/compare.sh leak
+like "where the threads stand is shown" "$out" '^ +120  .*leak_wait_for_job'
+run env BEFORE=joined AFTER=leaky scripts/compare.sh leak
 exits "the leak is not cured by a leak" 1
 
 rm -rf "$PROFILES"
