@@ -129,7 +129,7 @@ libs_server  := $(TCMALLOC) -lmicrohttpd
 libs_prof    := -lmicrohttpd
 libs_bench   := $(TCMALLOC) $(LIBS_BENCH)
 libs_gperftools_test := -lprofiler
-libs_benchstat := -lpcre2-8
+libs_benchstat := -Wl,--as-needed -lpcre2-8
 
 define program
 	$(call say,LD,$@)

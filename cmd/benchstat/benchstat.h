@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-// ---- memory and words (word.c) -----------------------------------------------------------------
+// ---- memory and words (word.c) --------------------------------------------------------------
 
 // Bytes that somebody else owns; not terminated.
 typedef struct {
@@ -36,10 +36,19 @@ struct word {
 void *mem_alloc(size_t bytes);           // from the arena, zeroed; exits when there is none
 void *mem_grow(void *old, size_t bytes); // realloc that exits when there is none
 char *mem_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+str mem_join(const str *parts, size_t n); // as they are, zero bytes included
 const struct word *word_of(str s);
 const struct word *word_z(const char *s);
-bool str_equal(str a, str b);
-bool str_prefix(str s, str prefix);
+
+static inline bool str_equal(str a, str b)
+{
+    return a.n == b.n && (a.n == 0 || __builtin_memcmp(a.s, b.s, a.n) == 0);
+}
+
+static inline bool str_prefix(str s, str prefix)
+{
+    return s.n >= prefix.n && __builtin_memcmp(s.s, prefix.s, prefix.n) == 0;
+}
 
 // A map from a pair of pointers to a pointer; NULL means absent.
 struct map {
@@ -49,7 +58,7 @@ struct map {
 void *map_get(const struct map *m, const void *a, const void *b);
 void **map_at(struct map *m, const void *a, const void *b); // inserts; valid until the next call
 
-// ---- text (rune.c, number.c, quote.c) ----------------------------------------------------------
+// ---- text (rune.c, number.c, quote.c) -------------------------------------------------------
 
 #define RUNE_ERROR 0xFFFD
 
@@ -69,6 +78,9 @@ extern const char number_syntax[], number_range[];
 // Parse s in Go's syntax; NULL or the reason it is none.
 const char *number_parse(str s, double *value);
 const char *number_parse_count(str s);
+// A number of so many digits and a point is one division away, if its digits are exact.
+enum { NUMBER_SIMPLE_MAX = 17 };
+extern const double number_power_of_ten[23]; // all that are exact
 
 enum { NUMBER_MAX = 400 }; // bytes that hold any formatted number
 size_t number_fixed(char *out, double value, int digits, bool plus); // fmt's %.*f and %+.*f
@@ -78,7 +90,7 @@ const char *number_v(double value);                                  // the same
 char *quote(str s);                  // as Go's strconv.Quote
 bool unquote(str quoted, str *word); // the inverse for "..."; false when malformed
 
-// ---- units (unit.c) ----------------------------------------------------------------------------
+// ---- units (unit.c) -------------------------------------------------------------------------
 
 // A unit as a measurement carries it.
 struct unit {
@@ -110,7 +122,7 @@ const struct word *unit_metadata(const struct word *unit, const struct word *key
 // NULL when it is set now, else the value that it already has.
 const struct word *unit_set_metadata(const struct raw_unit *u, str key, str value);
 
-// ---- results (reader.c, result.c) --------------------------------------------------------------
+// ---- results (reader.c, result.c) -----------------------------------------------------------
 
 struct measurement {
     double value;
@@ -143,7 +155,7 @@ typedef void result_fn(void *to, struct result *r);
 // Returns NULL, or the reason why reading ended early.
 const char *read_inputs(char **paths, size_t n, result_fn *fn, void *to);
 
-// ---- expressions (token.c, pattern.c, filter.c) ------------------------------------------------
+// ---- expressions (token.c, pattern.c, filter.c) ---------------------------------------------
 
 struct token {
     char
@@ -177,7 +189,7 @@ void filter_restrict(struct filter *f, const struct word *key, const struct map 
 // Remove the measurements that do not match; false when none remain.
 bool filter_apply(const struct filter *f, struct result *r);
 
-// ---- projections (project.c, key.c, order.c) ---------------------------------------------------
+// ---- projections (project.c, key.c, order.c) ------------------------------------------------
 
 enum order { ORDER_FIRST, ORDER_FIXED, ORDER_ALPHA, ORDER_NUM };
 
@@ -240,7 +252,7 @@ bool key_less(const struct key *a, const struct key *b);
 void keys_sort(struct key **keys, size_t n);
 int order_compare(const struct field *f, const struct word *a, const struct word *b);
 
-// ---- statistics --------------------------------------------------------------------------------
+// ---- statistics -----------------------------------------------------------------------------
 
 // Log and exp to the last bit as Go computes them on x86-64 (elementary.c).
 double go_log(double x);
@@ -275,14 +287,15 @@ const char *u_test(const double *x1, size_t n1, const double *x2, size_t n2, dou
 size_t u_test_interval(size_t n1, size_t n2, double confidence); // see verdict.c
 const char *u_test_samples_needed(double alpha, int *n);
 
-// ---- tables (build.c, table.c) -----------------------------------------------------------------
+// ---- tables (build.c, table.c) --------------------------------------------------------------
 
 struct cell {
-    struct key *row, *col;
-    size_t col_index;
     double *values;
     size_t n, capacity;
-    struct key_set residue; // the rests of what was aggregated here
+    struct key *row, *col;
+    size_t col_index;
+    struct key *rest;      // of the first result here: what no projection shows of it
+    struct key_set *rests; // all of them, if there are others
 
     double center, lo, hi, confidence;
     struct cell *base; // the cell to compare with, or NULL
@@ -323,6 +336,7 @@ struct options {
 struct builder {
     struct projection *table, *row, *col, *residue;
     const struct filter *filter;
+    struct word *last; // the name of the result before
     struct map table_of;
     struct table **tables;
     size_t n_tables;
@@ -337,17 +351,20 @@ size_t cell_delta(char *out, const struct cell *c);
 size_t cell_comparison(char *out, const struct cell *c);
 size_t column_delta(char *out, const struct column *c);
 
-// ---- output ------------------------------------------------------------------------------------
+// ---- output ---------------------------------------------------------------------------------
 
 // A text table with columns as narrow as their cells allow (grid.c).
 enum align { ALIGN_LEFT, ALIGN_CENTER, ALIGN_RIGHT };
 struct grid {
     struct grid_cell *cells;
     size_t n, capacity;
+    char *text; // of all cells
+    size_t n_text, text_capacity;
     size_t row, col, n_cols;
     bool *shrink;
     size_t n_shrink;
 };
+void grid_reset(struct grid *g); // empty, keeping its memory
 void grid_row(struct grid *g);
 void grid_span(struct grid *g, size_t cols, str text, enum align align, const char *margin);
 void grid_cell(struct grid *g, str text, enum align align);

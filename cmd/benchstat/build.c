@@ -17,6 +17,7 @@ struct place {
 };
 struct plan {
     uint64_t generation;
+    struct word *next; // the name that followed the last time
     size_t n, capacity;
     struct place *places;
 };
@@ -24,7 +25,8 @@ struct plan {
 static void add_value(struct cell *c, double value)
 {
     if (c->n == c->capacity) {
-        double *grown = mem_alloc((c->capacity = c->capacity * 2 + 6) * sizeof *grown);
+        double *grown =
+            mem_alloc((c->capacity = c->capacity ? c->capacity * 2 : 10) * sizeof *grown);
         if (c->n)
             memcpy(grown, c->values, c->n * sizeof *grown);
         c->values = grown;
@@ -92,6 +94,19 @@ static struct cell *cell_for(struct table *t, struct key *row, struct key *col)
     return t->cells[t->n_cells++] = c;
 }
 
+static void add_rest(struct cell *c, struct key *rest)
+{
+    if (!c->rest)
+        c->rest = rest;
+    if (c->rest == rest)
+        return;
+    if (!c->rests) {
+        c->rests = mem_alloc(sizeof *c->rests);
+        key_set_add(c->rests, c->rest);
+    }
+    key_set_add(c->rests, rest);
+}
+
 // Put the measurements that passed the filter where they belong, noting it in the plan, whose
 // places still are in the order of the line.
 static void place_values(struct builder *b, const struct result *r, struct plan *plan)
@@ -110,8 +125,7 @@ static void place_values(struct builder *b, const struct result *r, struct plan 
     struct key *residue = key_of_row(b->residue);
     for (size_t i = 0, at = 0; i < r->n_values; i++, at++) {
         struct cell *c = cell_for(table_for(b, tables[i], r->values[i].unit->name), row, col);
-        if (c->residue.n != 1 || c->residue.keys[0] != residue)
-            key_set_add(&c->residue, residue);
+        add_rest(c, residue);
         add_value(c, r->values[i].value);
         while (plan->places[at].unit != r->values[i].unit)
             at++;
@@ -120,13 +134,30 @@ static void place_values(struct builder *b, const struct result *r, struct plan 
     free(tables);
 }
 
+// The word for a result's name. Benchmarks are run several times in a row or in rounds, so that the
+// name mostly is the one before or the one that followed it the last time: cheaper than a look-up.
+static struct word *name_of(struct builder *b, str name)
+{
+    struct word *last = b->last;
+    if (last) {
+        struct plan *plan = last->memo;
+        if (str_equal(name, (str){last->s, last->n}))
+            return last;
+        if (plan->next && str_equal(name, (str){plan->next->s, plan->next->n}))
+            return b->last = plan->next;
+    }
+    b->last = (struct word *)word_of(name);
+    if (!b->last->memo)
+        b->last->memo = mem_alloc(sizeof(struct plan));
+    if (last)
+        ((struct plan *)last->memo)->next = b->last;
+    return b->last;
+}
+
 void builder_add(void *builder, struct result *r)
 {
     struct builder *b = builder;
-    struct word *name = (struct word *)word_of(r->name);
-    if (!name->memo)
-        name->memo = mem_alloc(sizeof(struct plan));
-    struct plan *plan = name->memo;
+    struct plan *plan = name_of(b, r->name)->memo;
     if (follow_plan(plan, r))
         return;
     make_plan(plan, r->generation, r->values, r->n_values);

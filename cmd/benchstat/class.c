@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// ---- output
-// --------------------------------------------------------------------------------------
+// ---- output ---------------------------------------------------------------------------------
 
 void pattern_emit(struct parser *p, const char *s)
 {
@@ -52,8 +51,7 @@ static int emit_range(struct parser *p, int32_t lo, int32_t hi)
     return 1;
 }
 
-// ---- reading
-// -------------------------------------------------------------------------------------
+// ---- reading --------------------------------------------------------------------------------
 
 bool pattern_fail(struct parser *p, const char *what, const char *from, const char *to)
 {
@@ -88,7 +86,7 @@ bool pattern_check_utf8(struct parser *p, const char *from, const char *to)
 
 bool pattern_next_rune(struct parser *p, int32_t *r)
 {
-    size_t width = 1;
+    size_t width = 0; // at the end there is an error rune, which is none of the expected ones
     *r = p->rest.n ? rune_decode(p->rest, &width) : RUNE_ERROR;
     if (*r == RUNE_ERROR && width == 1)
         return pattern_fail(p, "invalid UTF-8", p->rest.s, end_of(p));
@@ -172,8 +170,7 @@ bool pattern_escape(struct parser *p, int32_t *r)
     return *r >= 0 || pattern_fail(p, "invalid escape sequence", start, p->rest.s);
 }
 
-// ---- classes
-// -------------------------------------------------------------------------------------
+// ---- classes --------------------------------------------------------------------------------
 
 static bool is_category(str name)
 {

@@ -157,10 +157,7 @@ static void print_header(void *to, const struct word *name, const struct word *v
 {
     struct csv *csv = to;
     if (name) {
-        size_t n = name->n + 2 + value->n;
-        char *line = mem_alloc(n);
-        memcpy(mempcpy(mempcpy(line, name->s, name->n), ": ", 2), value->s, value->n);
-        field(csv, (str){line, n});
+        field(csv, mem_join((str[]){{name->s, name->n}, STR(": "), {value->s, value->n}}, 3));
     }
     end_row(csv);
 }

@@ -88,7 +88,7 @@ double go_exp(double x)
     for (int i = 0; i < 3; i++)
         e *= e + 2;
     e = fma(e, e + 2, 1);
-    return ldexp(e, (int)k);
+    return k > 1023 ? INFINITY : ldexp(e, (int)k); // a little early, as there
 }
 
 // log((n-1)!), that is lgamma(n), for n >= 1.

@@ -26,8 +26,7 @@ struct filter {
     struct node *root;
 };
 
-// ---- parsing
-// -------------------------------------------------------------------------------------
+// ---- parsing --------------------------------------------------------------------------------
 
 static struct node *parse_or(struct tokens *t);
 static struct node *parse_match(struct tokens *t);
@@ -211,8 +210,7 @@ void filter_restrict(struct filter *f, const struct word *key, const struct map 
     f->root = both;
 }
 
-// ---- matching
-// ------------------------------------------------------------------------------------
+// ---- matching -------------------------------------------------------------------------------
 
 // With bits == NULL the verdict is on the whole result.
 struct answer {

@@ -10,25 +10,39 @@
 #include <string.h>
 
 struct grid_cell {
-    size_t row, col, span;
-    str text;
+    uint32_t row, col, span, align;
+    size_t text; // where it begins in the grid's text
+    uint32_t length, width;
     const char *margin;
-    enum align align;
 };
 
-static size_t margin_width(const struct grid_cell *c)
+static str text_of(const struct grid *g, const struct grid_cell *c)
 {
-    return rune_count((str){c->margin, strlen(c->margin)});
+    return (str){g->text + c->text, c->length};
 }
 
-// ---- building
-// ------------------------------------------------------------------------------------
+static long margin_width(const struct grid_cell *c)
+{
+    return *c->margin ? (long)rune_count((str){c->margin, strlen(c->margin)}) : 0;
+}
+
+// ---- building -------------------------------------------------------------------------------
 
 void grid_row(struct grid *g)
 {
     if (g->n > 0)
         g->row++;
     g->col = 0;
+}
+
+static size_t keep_text(struct grid *g, str text)
+{
+    if (g->n_text + text.n > g->text_capacity)
+        g->text = mem_grow(g->text, g->text_capacity = (g->n_text + text.n) * 2 + 1024);
+    if (text.n)
+        memcpy(g->text + g->n_text, text.s, text.n);
+    g->n_text += text.n;
+    return g->n_text - text.n;
 }
 
 // With margin NULL: one space, but none at the left edge or before nothing.
@@ -38,10 +52,24 @@ void grid_span(struct grid *g, size_t span, str text, enum align align, const ch
         g->cells = mem_grow(g->cells, (g->capacity = g->capacity * 2 + 64) * sizeof *g->cells);
     if (!margin)
         margin = g->col == 0 || text.n == 0 ? "" : " ";
-    g->cells[g->n++] = (struct grid_cell){g->row, g->col, span, text, margin, align};
+    g->cells[g->n++] = (struct grid_cell){
+        .row = (uint32_t)g->row,
+        .col = (uint32_t)g->col,
+        .span = (uint32_t)span,
+        .align = align,
+        .text = keep_text(g, text),
+        .length = (uint32_t)text.n,
+        .width = (uint32_t)rune_count(text),
+        .margin = margin,
+    };
     g->col += span;
     if (g->col > g->n_cols)
         g->n_cols = g->col;
+}
+
+void grid_reset(struct grid *g)
+{
+    g->n = g->n_text = g->row = g->col = g->n_cols = g->n_shrink = 0;
 }
 
 void grid_cell(struct grid *g, str text, enum align align)
@@ -60,8 +88,7 @@ void grid_shrink(struct grid *g, size_t col)
     g->shrink[col] = true;
 }
 
-// ---- layout
-// --------------------------------------------------------------------------------------
+// ---- layout ---------------------------------------------------------------------------------
 
 struct layout {
     long *margin, *width, *offset; // of each column; width includes the margin
@@ -94,7 +121,7 @@ static void widen(const struct grid *g, struct layout *l, const struct grid_cell
 
 static void fit_span(const struct grid *g, struct layout *l, const struct grid_cell *c)
 {
-    long needed = (long)rune_count(c->text) + l->margin[c->col], have = 0;
+    long needed = (long)c->width + l->margin[c->col], have = 0;
     for (size_t col = c->col; col < c->col + c->span; col++)
         have += l->width[col];
     if (have < needed)
@@ -131,13 +158,13 @@ static struct layout lay_out(const struct grid *g)
     l.offset = mem_alloc((g->n_cols + 1) * sizeof *l.offset);
     l.stretch = mem_alloc((g->n_cols + 1) * sizeof *l.stretch);
     for (size_t i = 0; i < g->n; i++) {
-        long margin = (long)margin_width(&g->cells[i]);
-        if (l.margin[g->cells[i].col] < margin)
-            l.margin[g->cells[i].col] = margin;
+        const struct grid_cell *c = &g->cells[i];
+        if (l.margin[c->col] < margin_width(c))
+            l.margin[c->col] = margin_width(c);
     }
     for (size_t i = 0; i < g->n; i++) {
         const struct grid_cell *c = &g->cells[i];
-        long width = (long)rune_count(c->text) + l.margin[c->col];
+        long width = (long)c->width + l.margin[c->col];
         if (c->span == 1 && l.width[c->col] < width)
             l.width[c->col] = width;
     }
@@ -147,53 +174,84 @@ static struct layout lay_out(const struct grid *g)
     return l;
 }
 
-// ---- printing
-// ------------------------------------------------------------------------------------
+// ---- printing ----------------------------------------------------------------------------------
+
+// Text on its way out; written once it is long enough.
+struct page {
+    FILE *to;
+    size_t n;
+    char text[1 << 14];
+};
+
+static void flush(struct page *p)
+{
+    fwrite(p->text, 1, p->n, p->to);
+    p->n = 0;
+}
+
+static void put(struct page *p, str s)
+{
+    if (s.n > sizeof p->text - p->n)
+        flush(p);
+    if (s.n > sizeof p->text) {
+        fwrite(s.s, 1, s.n, p->to);
+        return;
+    }
+    memcpy(p->text + p->n, s.s, s.n);
+    p->n += s.n;
+}
 
 // A cell that overflows into the next one's place is followed by as many spaces as it is too long.
-static long pad(FILE *to, long n)
+static long pad(struct page *p, long n)
 {
-    static const char spaces[] = "                                                                ";
-    long left = n < 0 ? -n : n;
-    for (; left >= (long)sizeof spaces - 1; left -= (long)sizeof spaces - 1)
-        fwrite_unlocked(spaces, 1, sizeof spaces - 1, to);
-    fwrite_unlocked(spaces, 1, (size_t)left, to);
-    return n < 0 ? -n : n;
+    long left = n = n < 0 ? -n : n;
+    while (left > 0) {
+        if (p->n == sizeof p->text)
+            flush(p);
+        size_t room = sizeof p->text - p->n, now = (size_t)left < room ? (size_t)left : room;
+        memset(p->text + p->n, ' ', now);
+        p->n += now;
+        left -= (long)now;
+    }
+    return n;
 }
 
 // Returns how many characters wide it became.
-static long print_cell(const struct grid_cell *c, const struct layout *l, FILE *to)
+static long print_cell(const struct grid *g, const struct grid_cell *c, const struct layout *l,
+                       struct page *p)
 {
-    long n = (long)rune_count(c->text), before = 0;
+    long n = c->width, before = 0;
     long width = l->offset[c->col + c->span] - l->offset[c->col] - l->margin[c->col];
     if (c->align == ALIGN_CENTER)
-        before = pad(to, (width - n) / 2);
+        before = pad(p, (width - n) / 2);
     else if (c->align == ALIGN_RIGHT && width > n)
-        before = pad(to, width - n);
-    fwrite_unlocked(c->text.s, 1, c->text.n, to);
+        before = pad(p, width - n);
+    put(p, text_of(g, c));
     return before + n;
 }
 
 void grid_print(struct grid *g, FILE *to)
 {
     struct layout l = lay_out(g);
+    static struct page p;
     size_t row = 0;
     long at = 0;
+    p.to = to;
     for (size_t i = 0; i < g->n; i++) {
         const struct grid_cell *c = &g->cells[i];
-        if (str_is_blank(c->text) && str_is_blank((str){c->margin, strlen(c->margin)}))
+        str margin = {c->margin, strlen(c->margin)};
+        if (str_is_blank(margin) && str_is_blank(text_of(g, c)))
             continue;
         for (; row < c->row; row++, at = 0)
-            putc_unlocked('\n', to);
-        long gap = l.offset[c->col] - at, margin = l.margin[c->col];
-        pad(to, gap);
-        pad(to, margin - (long)margin_width(c));
-        fputs_unlocked(c->margin, to);
-        at += gap + margin;
-        at += print_cell(c, &l, to);
+            put(&p, STR("\n"));
+        long gap = l.offset[c->col] - at;
+        pad(&p, gap);
+        pad(&p, l.margin[c->col] - margin_width(c));
+        put(&p, margin);
+        at += gap + l.margin[c->col];
+        at += print_cell(g, c, &l, &p);
     }
     if (g->n > 0)
-        putc_unlocked('\n', to);
-    free(g->cells);
-    free(g->shrink);
+        put(&p, STR("\n"));
+    flush(&p);
 }

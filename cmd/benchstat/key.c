@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// ---- interning
-// -----------------------------------------------------------------------------------
+// ---- interning ------------------------------------------------------------------------------
 
 static size_t row_hash(const struct word *const *values, size_t n)
 {
@@ -25,7 +24,7 @@ static struct key **slot_of(struct projection *p, const struct word *const *valu
     size_t at = row_hash(values, n) & (p->table_size - 1);
     for (; p->table[at]; at = (at + 1) & (p->table_size - 1)) {
         struct key *k = p->table[at];
-        if (k->n == n && memcmp(k->values, values, n * sizeof *values) == 0)
+        if (k->n == n && (n == 0 || memcmp(k->values, values, n * sizeof *values) == 0))
             break;
     }
     return &p->table[at];
@@ -87,8 +86,7 @@ void key_set_add(struct key_set *set, struct key *k)
     set->keys[set->n++] = k;
 }
 
-// ---- reading a key
-// -------------------------------------------------------------------------------
+// ---- reading a key --------------------------------------------------------------------------
 
 const struct word *key_get(const struct key *k, const struct field *f)
 {
@@ -129,8 +127,7 @@ str key_label(const struct key *k)
     return (str){out, n};
 }
 
-// ---- order
-// ---------------------------------------------------------------------------------------
+// ---- order ----------------------------------------------------------------------------------
 
 static int compare_words(const struct word *a, const struct word *b)
 {

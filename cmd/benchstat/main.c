@@ -35,6 +35,8 @@ static char *check_options(const struct options *o)
     if (strcmp(o->format, "text") != 0 && strcmp(o->format, "csv") != 0 &&
         strcmp(o->format, "json") != 0)
         return "-format must be text, csv or json";
+    if (o->has_noise && !(o->noise_percent >= 0))
+        return "-noise must be a percentage, 0 or more";
     for (size_t i = 0; o->sort && i < sizeof orders / sizeof *orders; i++)
         if (strcmp(o->sort, orders[i]) == 0)
             return NULL;

@@ -14,20 +14,20 @@
 
 const char number_syntax[] = "invalid syntax", number_range[] = "value out of range";
 
-static const double pow10_exact[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                     1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-                                     1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+const double number_power_of_ten[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                      1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                      1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
-// ---- reading -----------------------------------------------------------------------------------
+// ---- reading --------------------------------------------------------------------------------
 
 // Plain decimals whose digits and power of ten are both exact in a double.
-static bool parse_short(str s, double *value)
+static bool parse_simple(str s, double *value)
 {
     uint64_t digits = 0;
-    size_t point = s.n, i;
-    if (s.n == 0 || s.n > 17 || s.s[s.n - 1] == '.' || s.s[0] == '.')
+    size_t point = s.n;
+    if (s.n == 0 || s.n > NUMBER_SIMPLE_MAX || s.s[s.n - 1] == '.' || s.s[0] == '.')
         return false;
-    for (i = 0; i < s.n; i++) {
+    for (size_t i = 0; i < s.n; i++) {
         unsigned digit = (unsigned char)s.s[i] - '0';
         if (digit <= 9)
             digits = digits * 10 + digit;
@@ -38,7 +38,7 @@ static bool parse_short(str s, double *value)
     }
     if (digits > UINT64_C(1) << 53)
         return false;
-    *value = point == s.n ? (double)digits : (double)digits / pow10_exact[s.n - 1 - point];
+    *value = point == s.n ? (double)digits : (double)digits / number_power_of_ten[s.n - 1 - point];
     return true;
 }
 
@@ -115,7 +115,7 @@ static bool is_number(const char *p)
 
 const char *number_parse(str s, double *value)
 {
-    if (parse_short(s, value) || parse_special(s, value))
+    if (parse_simple(s, value) || parse_special(s, value))
         return NULL;
     char room[64], *text = s.n < sizeof room ? room : mem_grow(NULL, s.n + 1);
     const char *error = number_syntax;
@@ -147,7 +147,7 @@ const char *number_parse_count(str s)
     return overflow || value > limit ? number_range : NULL;
 }
 
-// ---- writing -----------------------------------------------------------------------------------
+// ---- writing --------------------------------------------------------------------------------
 
 static size_t put(char *out, const char *s)
 {
@@ -169,7 +169,7 @@ static bool scaled_integer(double v, int digits, unsigned __int128 *result)
 {
     int exponent;
     uint64_t mantissa = (uint64_t)ldexp(frexp(fabs(v), &exponent), 53);
-    unsigned __int128 product = (unsigned __int128)mantissa * (uint64_t)pow10_exact[digits];
+    unsigned __int128 product = (unsigned __int128)mantissa * (uint64_t)number_power_of_ten[digits];
     exponent -= 53;
     if (exponent > 10)
         return false;

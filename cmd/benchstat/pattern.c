@@ -31,8 +31,7 @@ static void emit_atom(struct parser *p, const char *s)
     pattern_emit(p, s);
 }
 
-// ---- groups and repetition
-// -----------------------------------------------------------------------
+// ---- groups and repetition ------------------------------------------------------------------
 
 static bool open_group(struct parser *p)
 {
@@ -186,8 +185,7 @@ static bool repeat(struct parser *p, size_t length, int min, int max, const char
     return true;
 }
 
-// ---- the expression
-// ------------------------------------------------------------------------------
+// ---- the expression -------------------------------------------------------------------------
 
 // \Q...\E: all literal.
 static bool literals(struct parser *p)

@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// ---- extraction
-// ----------------------------------------------------------------------------------
+// ---- extraction -----------------------------------------------------------------------------
 
 static const struct word *sub_name(str full, const struct word *key)
 {
@@ -73,8 +72,7 @@ static const struct word *rest_of_name(const struct projector *by, str full)
     return word_of((str){out, n});
 }
 
-// ---- fields
-// --------------------------------------------------------------------------------------
+// ---- fields ---------------------------------------------------------------------------------
 
 static void *append(void *list, size_t n, const void *element)
 {
@@ -138,8 +136,7 @@ void projection_fill(struct projection *p, const struct result *r)
     }
 }
 
-// ---- parsing
-// -------------------------------------------------------------------------------------
+// ---- parsing --------------------------------------------------------------------------------
 
 struct field_syntax {
     str key, order;

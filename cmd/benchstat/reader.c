@@ -31,67 +31,113 @@ struct reader {
     void *to;
 };
 
-static void report(const struct reader *r, const char *message)
+static void report_str(const struct reader *r, str message)
 {
-    fprintf(stderr, "%s:%d: %s\n", r->file, r->line, message);
+    fprintf(stderr, "%s:%d: ", r->file, r->line);
+    fwrite(message.s, 1, message.n, stderr);
+    putc('\n', stderr);
 }
 
-// ---- fields
-// --------------------------------------------------------------------------------------
+static void report(const struct reader *r, const char *message)
+{
+    report_str(r, (str){message, strlen(message)});
+}
+
+// ---- fields ------------------------------------------------------------------------------------
+//
+// A position within a line and the line's end travel as two pointers, for they stay in registers.
+// Behind every line stands a newline, be it a borrowed one, so that the loops over its ordinary
+// bytes need not look for the end.
 
 static bool is_space(unsigned char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-// The width of the white space at s (s.n > 0), or 0.
-static size_t space_width(str s)
+static bool is_printable_ascii(unsigned char c)
 {
-    unsigned char c = (unsigned char)*s.s;
+    return c > ' ' && c < 0x7F;
+}
+
+// The width of the white space at p, or 0.
+static size_t space_width(const char *p, const char *end)
+{
+    if (p >= end)
+        return 0;
+    unsigned char c = (unsigned char)*p;
     if (c < 0x80)
         return is_space(c);
     size_t width;
-    return rune_is_space(rune_decode(s, &width)) ? width : 0;
+    return rune_is_space(rune_decode((str){p, (size_t)(end - p)}, &width)) ? width : 0;
 }
 
-// How many bytes of s certainly belong to a word: printable ASCII.
-static size_t plain_prefix(str s)
+static const char *skip_any_space(const char *p, const char *end)
 {
-    size_t i = 0;
-    for (uint64_t x; i < s.n; i += sizeof x) {
-        memcpy(&x, s.s + i, sizeof x); // within the slack behind the buffer
-        uint64_t odd = ((x - UINT64_C(0x2121212121212121)) | x) & UINT64_C(0x8080808080808080);
-        if (odd) {
-            i += (size_t)__builtin_ctzll(odd) / 8; // little-endian: the first such byte
+    for (size_t width; (width = space_width(p, end)) > 0;)
+        p += width;
+    return p;
+}
+
+static inline const char *skip_space(const char *p, const char *end)
+{
+    // Columns are aligned with tabs and runs of spaces; none goes beyond the newline at the end.
+    for (;; p++) {
+        uint64_t x;
+        memcpy(&x, p, sizeof x);
+        x ^= UINT64_C(0x2020202020202020);
+        p += x ? (size_t)__builtin_ctzll(x) / 8 : sizeof x - 1;
+        if (x && *p != '\t')
             break;
-        }
     }
-    return i < s.n ? i : s.n;
+    return is_printable_ascii((unsigned char)*p) ? p : skip_any_space(p, end);
+}
+
+// The first byte from p on that is not printable ASCII, or some place behind the end.
+static inline const char *skip_plain(const char *p, const char *end)
+{
+    for (uint64_t x; p < end; p += sizeof x) {
+        memcpy(&x, p, sizeof x); // within the slack behind the buffer
+        uint64_t odd = ((x - UINT64_C(0x2121212121212121)) | x) & UINT64_C(0x8080808080808080);
+        if (odd)
+            return p + __builtin_ctzll(odd) / 8; // little-endian: the first such byte
+    }
+    return p;
+}
+
+// The end of the word at p.
+static inline const char *skip_word(const char *p, const char *end)
+{
+    for (;;) {
+        p = skip_plain(p, end);
+        if (p >= end)
+            return end;
+        if (*p == ' ' || *p == '\t' || space_width(p, end))
+            return p;
+        size_t width;
+        rune_decode((str){p, (size_t)(end - p)}, &width);
+        p += width;
+    }
 }
 
 // Cut the first field off *rest, and the white space behind it.
 static str take_field(str *rest)
 {
-    str field = {rest->s, 0};
-    size_t i = 0, width = 0;
-    for (;;) {
-        i += plain_prefix((str){rest->s + i, rest->n - i});
-        if (i == rest->n || (width = space_width((str){rest->s + i, rest->n - i})))
-            break;
-        rune_decode((str){rest->s + i, rest->n - i}, &width);
-        i += width;
-    }
-    field.n = i;
-    while (i < rest->n && (width = space_width((str){rest->s + i, rest->n - i})))
-        i += width;
-    *rest = (str){rest->s + i, rest->n - i};
+    const char *end = rest->s + rest->n, *word_end = skip_word(rest->s, end);
+    str field = {rest->s, (size_t)(word_end - rest->s)};
+    rest->s = skip_space(word_end, end);
+    rest->n = (size_t)(end - rest->s);
     return field;
 }
 
-// ---- results
-// -------------------------------------------------------------------------------------
+// Does a word end at p for certain?
+static inline bool ends_word(const char *p, const char *end)
+{
+    return p == end || (p < end && (*p == ' ' || *p == '\t'));
+}
 
-static const struct raw_unit *unit_at(struct reader *r, size_t place, str name)
+// ---- results -----------------------------------------------------------------------------------
+
+static const struct raw_unit **unit_at(struct reader *r, size_t place)
 {
     if (place >= r->unit_at_capacity) {
         size_t grown = place * 2 + 4;
@@ -99,16 +145,37 @@ static const struct raw_unit *unit_at(struct reader *r, size_t place, str name)
         memset(r->unit_at + place, 0, (grown - place) * sizeof *r->unit_at);
         r->unit_at_capacity = grown;
     }
-    const struct raw_unit *u = r->unit_at[place];
-    if (!u || u->raw->n != name.n || memcmp(u->raw->s, name.s, name.n) != 0)
-        u = r->unit_at[place] = unit_of(name);
-    return u;
+    return &r->unit_at[place];
 }
 
-static void add_value(struct reader *r, double value, str unit_name)
+static inline bool starts_with(const char *p, const char *end, const struct word *w)
+{
+    uint64_t x, head;
+    if ((size_t)(end - p) < w->n)
+        return false;
+    if (w->n > sizeof x)
+        return memcmp(p, w->s, w->n) == 0;
+    memcpy(&x, p, sizeof x); // words end in zeros up to the eighth byte
+    memcpy(&head, w->s, sizeof head);
+    return (x ^ head) << (64 - 8 * w->n) == 0; // no word is empty here
+}
+
+// Cut off the unit; NULL if there is none. It mostly is the one that stood there last.
+static inline const struct raw_unit *take_unit(struct reader *r, const char **p, const char *end)
+{
+    const struct raw_unit **last = unit_at(r, r->result.n_values), *u = *last;
+    if (u && starts_with(*p, end, u->raw) && ends_word(*p + u->raw->n, end)) {
+        *p = skip_space(*p + u->raw->n, end);
+        return u;
+    }
+    str rest = {*p, (size_t)(end - *p)}, name = take_field(&rest);
+    *p = rest.s;
+    return name.n ? (*last = unit_of(name)) : NULL;
+}
+
+static void add_value(struct reader *r, double value, const struct raw_unit *unit)
 {
     struct result *res = &r->result;
-    const struct raw_unit *unit = unit_at(r, res->n_values, unit_name);
     if (res->n_values == r->values_capacity) {
         r->values_capacity = r->values_capacity * 2 + 8;
         res->values = mem_grow(res->values, r->values_capacity * sizeof *res->values);
@@ -119,48 +186,96 @@ static void add_value(struct reader *r, double value, str unit_name)
                                                    : (struct measurement){tidied, &unit->tidied};
 }
 
+static inline const char *take_digits(const char *p, uint64_t *value)
+{
+    for (unsigned digit; (digit = (unsigned)(unsigned char)*p - '0') <= 9; p++)
+        *value = *value * 10 + digit;
+    return p;
+}
+
+// Digits and at most one point, both parts exact in a double, are most numbers.
+static inline bool take_simple_number(const char **p, const char *end, double *value)
+{
+    uint64_t digits = 0;
+    const char *start = *p, *at = take_digits(start, &digits), *point = at;
+    if (at == start)
+        return false;
+    if (*at == '.') {
+        at = take_digits(at + 1, &digits);
+        if (at == point + 1)
+            return false;
+    }
+    if (at - start > NUMBER_SIMPLE_MAX || digits > UINT64_C(1) << 53 || !ends_word(at, end))
+        return false;
+    *value = (double)digits;
+    if (at > point)
+        *value /= number_power_of_ten[at - point - 1];
+    *p = skip_space(at, end);
+    return true;
+}
+
+static const char *take_number(const char **p, const char *end, double *value)
+{
+    if (take_simple_number(p, end, value))
+        return NULL;
+    str rest = {*p, (size_t)(end - *p)};
+    const char *error = number_parse(take_field(&rest), value);
+    *p = rest.s;
+    return error;
+}
+
 // Value and unit pairs up to the end of the line; NULL or what is wrong.
-static const char *take_values(struct reader *r, str line)
+static const char *take_values(struct reader *r, const char *p, const char *end)
 {
     r->result.n_values = 0;
-    for (;;) {
-        str number = take_field(&line);
-        if (number.n == 0)
-            return r->result.n_values ? NULL : "missing measurements";
+    while (p < end) {
         double value;
-        const char *error = number_parse(number, &value);
+        const char *error = take_number(&p, end, &value);
         if (error)
             return mem_format("parsing measurement: %s", error);
-        str unit = take_field(&line);
-        if (unit.n == 0)
+        const struct raw_unit *unit = take_unit(r, &p, end);
+        if (!unit)
             return "missing units";
         add_value(r, value, unit);
     }
+    return r->result.n_values ? NULL : "missing measurements";
+}
+
+// The number of iterations is checked, and not used.
+static const char *take_count(const char **p, const char *end)
+{
+    const char *at = *p;
+    while (*at >= '0' && *at <= '9')
+        at++;
+    if (at > *p && at - *p < 19 && ends_word(at, end)) {
+        *p = skip_space(at, end);
+        return NULL;
+    }
+    str rest = {*p, (size_t)(end - *p)}, field = take_field(&rest);
+    *p = rest.s;
+    if (field.n == 0)
+        return "missing iteration count";
+    const char *error = number_parse_count(field);
+    return error ? mem_format("parsing iteration count: %s", error) : NULL;
 }
 
 static void take_result(struct reader *r, str line)
 {
-    str rest = line;
-    r->result.name = take_field(&rest);
-    if (r->result.name.n == line.n)
+    const char *end = line.s + line.n, *p = skip_word(line.s, end);
+    r->result.name = (str){line.s, (size_t)(p - line.s)};
+    if (p == end)
         return; // `go test -v` announces a benchmark with its name alone
-    str count = take_field(&rest);
-    const char *error = "missing iteration count";
-    if (count.n > 0) {
-        error = number_parse_count(count);
-        if (error)
-            error = mem_format("parsing iteration count: %s", error);
-        else
-            error = take_values(r, rest);
-    }
+    p = skip_space(p, end);
+    const char *error = take_count(&p, end);
+    if (!error)
+        error = take_values(r, p, end);
     if (error)
         report(r, error);
     else
         r->fn(r->to, &r->result);
 }
 
-// ---- unit metadata and configuration
-// ---------------------------------------------------------------
+// ---- unit metadata and configuration --------------------------------------------------------
 
 static void take_metadata(struct reader *r, str line)
 {
@@ -179,9 +294,11 @@ static void take_metadata(struct reader *r, str line)
         str key = {field.s, (size_t)(equals - field.s)};
         str value = {equals + 1, field.n - key.n - 1};
         const struct word *have = unit_set_metadata(unit, key, value);
-        if (have && !str_equal(value, (str){have->s, have->n}))
-            report(r, mem_format("metadata %.*s of unit %.*s already set to %s", (int)key.n, key.s,
-                                 (int)name.n, name.s, have->s));
+        if (have && !str_equal(value, (str){have->s, have->n})) {
+            str parts[] = {STR("metadata "),  key, STR(" of unit "), name, STR(" already set to "),
+                           {have->s, have->n}};
+            report_str(r, mem_join(parts, sizeof parts / sizeof *parts));
+        }
     }
 }
 
@@ -229,8 +346,7 @@ static void take_line(struct reader *r, str line)
         take_config(r, line);
 }
 
-// ---- files
-// ---------------------------------------------------------------------------------------
+// ---- files ----------------------------------------------------------------------------------
 
 // Go's wording of an error: as strerror's, without the capital.
 static const char *error_text(int error)
@@ -274,6 +390,7 @@ static const char *read_file(struct reader *r, int fd)
         if (got < 0 && error == EINTR)
             continue;
         used += got > 0 ? (size_t)got : 0;
+        buffer[used] = '\n'; // for the loops over a last line that has none
         const char *why = take_lines(r, buffer, &used, got <= 0);
         if (!why && got < 0)
             why = mem_format("%s:%d: read %s: %s", r->file, r->line,

@@ -64,7 +64,7 @@ const struct word *result_get(const struct result *r, const struct word *key)
     return c ? c->value : word_of(STR(""));
 }
 
-// ---- names -------------------------------------------------------------------------------------
+// ---- names ----------------------------------------------------------------------------------
 
 // The length of name without its "-N" suffix.
 static size_t without_procs(str name)

@@ -6,6 +6,8 @@
 
 #include "cmd/benchstat/benchstat.h"
 
+#include <string.h>
+
 int32_t rune_decode(str s, size_t *width)
 {
     const unsigned char *p = (const unsigned char *)s.s;
@@ -33,6 +35,11 @@ int32_t rune_decode(str s, size_t *width)
 size_t rune_count(str s)
 {
     size_t i = 0;
+    for (uint64_t x; i + sizeof x <= s.n; i += sizeof x) {
+        memcpy(&x, s.s + i, sizeof x);
+        if (x & UINT64_C(0x8080808080808080))
+            break;
+    }
     while (i < s.n && (unsigned char)s.s[i] < 0x80)
         i++;
     size_t count = i, width;
@@ -88,7 +95,7 @@ static bool in_class(int32_t r, const char *class, struct pattern **compiled)
 {
     char *error = NULL, bytes[4];
     if (!*compiled)
-        *compiled = pattern_compile((str){class, __builtin_strlen(class)}, &error);
+        *compiled = pattern_compile((str){class, strlen(class)}, &error);
     return pattern_match(*compiled, (str){bytes, rune_encode(r, bytes)});
 }
 

@@ -6,23 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-// ---- sorting
-// -------------------------------------------------------------------------------------
+// ---- sorting --------------------------------------------------------------------------------
 
 enum { INSERTION_LIMIT = 32 };
-
-static bool before(double a, double b)
-{
-    return a < b || (isnan(a) && !isnan(b));
-}
 
 static void sort_few(double *x, size_t n)
 {
     for (size_t i = 1; i < n; i++) {
         double v = x[i];
         size_t j = i;
-        for (; j > 0 && before(v, x[j - 1]); j--)
-            x[j] = x[j - 1];
+        if (isnan(v))
+            for (; j > 0 && !isnan(x[j - 1]); j--)
+                x[j] = x[j - 1];
+        else
+            for (; j > 0 && v < x[j - 1]; j--)
+                x[j] = x[j - 1];
         x[j] = v;
     }
 }
@@ -63,24 +61,43 @@ static bool radix_pass(const uint64_t *from, uint64_t *to, size_t n, int shift)
     return true;
 }
 
+// Sort by the bytes from the given bit on, from the lowest; returns where the result is.
+static uint64_t *radix_sort(uint64_t *keys, uint64_t *room, size_t n, int first_bit)
+{
+    for (int shift = first_bit; shift < 64; shift += 8)
+        if (radix_pass(keys, room, n, shift)) {
+            uint64_t *swap = keys;
+            keys = room;
+            room = swap;
+        }
+    return keys;
+}
+
+// The upper half of a double tells most values apart, and what it leaves is next to its place;
+// unless they are very close together.
+static uint64_t *sort_keys(uint64_t *keys, uint64_t *room, size_t n)
+{
+    uint64_t *half_sorted = radix_sort(keys, room, n, 32);
+    size_t alike = 0;
+    for (size_t i = 1; i < n; i++)
+        alike += (half_sorted[i] ^ half_sorted[i - 1]) >> 32 == 0;
+    if (alike <= INSERTION_LIMIT + n / 64)
+        return half_sorted;
+    return radix_sort(half_sorted, half_sorted == keys ? room : keys, n, 0);
+}
+
 void sort_values(double *x, size_t n)
 {
-    if (n <= INSERTION_LIMIT) {
-        sort_few(x, n);
-        return;
+    if (n > INSERTION_LIMIT) {
+        uint64_t *keys = mem_grow(NULL, 2 * n * sizeof *keys);
+        for (size_t i = 0; i < n; i++)
+            keys[i] = to_ordered(x[i]);
+        const uint64_t *sorted = sort_keys(keys, keys + n, n);
+        for (size_t i = 0; i < n; i++)
+            x[i] = from_ordered(sorted[i]);
+        free(keys);
     }
-    uint64_t *keys = mem_grow(NULL, 2 * n * sizeof *keys), *from = keys, *to = keys + n;
-    for (size_t i = 0; i < n; i++)
-        from[i] = to_ordered(x[i]);
-    for (int shift = 0; shift < 64; shift += 8)
-        if (radix_pass(from, to, n, shift)) {
-            uint64_t *swap = from;
-            from = to;
-            to = swap;
-        }
-    for (size_t i = 0; i < n; i++)
-        x[i] = from_ordered(from[i]);
-    free(keys);
+    sort_few(x, n);
 }
 
 // Interpolated as method 8 of Hyndman and Fan, "Sample Quantiles in Statistical Packages", 1996.
@@ -93,8 +110,7 @@ double median_of(const double *x, size_t n)
     return k >= n ? x[n - 1] : x[k - 1] + fraction * (x[k] - x[k - 1]);
 }
 
-// ---- the normal distribution
-// -----------------------------------------------------------------------
+// ---- the normal distribution ----------------------------------------------------------------
 
 double normal_cdf(double z)
 {
@@ -139,8 +155,7 @@ double normal_quantile(double p)
     return x - u / (1 + x * u / 2);
 }
 
-// ---- the geometric mean
-// --------------------------------------------------------------------------
+// ---- the geometric mean ---------------------------------------------------------------------
 
 void geomean_add(struct geomean *g, double x)
 {

@@ -10,8 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// ---- layout
-// --------------------------------------------------------------------------------------
+// ---- layout ---------------------------------------------------------------------------------
 
 static int by_position(const void *a, const void *b)
 {
@@ -44,8 +43,7 @@ static void lay_out(struct table *t)
     }
 }
 
-// ---- cells
-// ---------------------------------------------------------------------------------------
+// ---- cells ----------------------------------------------------------------------------------
 
 static void summarize_exact(struct cell *c)
 {
@@ -107,20 +105,23 @@ static void compare(struct cell *c, double alpha)
 // Results that differ in something that no projection shows should not have met here.
 static const struct word *vary_warning(const struct cell *c, const struct projection *residue)
 {
-    char *fields = "";
-    for (size_t i = 0; i < residue->n_flat && c->residue.n > 1; i++) {
+    str message = STR("benchmarks vary in "), separator = STR("");
+    if (!c->rests)
+        return NULL;
+    for (size_t i = 0; i < residue->n_flat; i++) {
         const struct field *f = residue->flat[i];
         size_t j = 1;
-        while (j < c->residue.n && key_get(c->residue.keys[j], f) == key_get(c->residue.keys[0], f))
+        while (j < c->rests->n && key_get(c->rests->keys[j], f) == key_get(c->rest, f))
             j++;
-        if (j < c->residue.n)
-            fields = mem_format("%s%s%s", fields, *fields ? ", " : "", f->name->s);
+        if (j == c->rests->n)
+            continue;
+        message = mem_join((str[]){message, separator, {f->name->s, f->name->n}}, 3);
+        separator = STR(", ");
     }
-    return *fields ? word_z(mem_format("benchmarks vary in %s", fields)) : NULL;
+    return word_of(message);
 }
 
-// ---- columns
-// -------------------------------------------------------------------------------------
+// ---- columns --------------------------------------------------------------------------------
 
 static void warn(struct column *c, const char *message)
 {
@@ -214,8 +215,7 @@ void tables_finish(struct builder *b, const struct options *o)
         finish(b->tables[i], o, b->residue);
 }
 
-// ---- in words
-// ------------------------------------------------------------------------------------
+// ---- in words -------------------------------------------------------------------------------
 
 static double sign(double x)
 {

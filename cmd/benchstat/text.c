@@ -17,20 +17,12 @@ static size_t first_col(size_t column)
     return LABEL_COLS + CENTER_COLS + (column - 1) * (CENTER_COLS + DELTA_COLS);
 }
 
-static str copy(const char *text, size_t n)
-{
-    char *s = mem_alloc(n + 1);
-    memcpy(s, text, n);
-    return (str){s, n};
-}
-
 static str str_of(const struct word *w)
 {
     return (str){w->s, w->n};
 }
 
-// ---- footnotes
-// -----------------------------------------------------------------------------------
+// ---- footnotes ------------------------------------------------------------------------------
 
 struct notes {
     const struct word **list;
@@ -38,20 +30,15 @@ struct notes {
     struct map number;
 };
 
-static str superscript(size_t number)
+// Write the number in superscript digits; returns the length.
+static size_t superscript(char *out, size_t number)
 {
     static const char *const digits[] = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
-    char out[64], *at = out + sizeof out;
-    do {
-        size_t n = strlen(digits[number % 10]);
-        at -= n;
-        memcpy(at, digits[number % 10], n);
-        number /= 10;
-    } while (number > 0);
-    return copy(at, (size_t)(out + sizeof out - at));
+    size_t n = number < 10 ? 0 : superscript(out, number / 10);
+    return (size_t)(stpcpy(out + n, digits[number % 10]) - out);
 }
 
-static str note(struct notes *notes, const struct word *text)
+static size_t note(struct notes *notes, const struct word *text)
 {
     void **number = map_at(&notes->number, text, NULL);
     if (!*number) {
@@ -64,28 +51,26 @@ static str note(struct notes *notes, const struct word *text)
         notes->list[notes->n++] = text;
         *number = (void *)(uintptr_t)notes->n;
     }
-    return superscript((size_t)(uintptr_t)*number);
+    return (size_t)(uintptr_t)*number;
 }
 
-// The references to up to three warnings; NULL ones are skipped.
-static str references(struct notes *notes, const struct word *const *warnings, size_t n)
+// A cell with the references to up to three warnings; NULL ones are skipped.
+static void references(struct grid *g, struct notes *notes, const struct word *const *warnings,
+                       size_t n)
 {
     char out[256];
     size_t length = 0;
     for (size_t i = 0; i < n; i++) {
         if (!warnings[i])
             continue;
-        str s = note(notes, warnings[i]);
         if (length > 0)
             out[length++] = ' ';
-        memcpy(out + length, s.s, s.n);
-        length += s.n;
+        length += superscript(out + length, note(notes, warnings[i]));
     }
-    return length ? copy(out, length) : STR("");
+    grid_cell(g, (str){out, length}, ALIGN_LEFT);
 }
 
-// ---- rows
-// ----------------------------------------------------------------------------------------
+// ---- rows -----------------------------------------------------------------------------------
 
 static void right_edge(struct grid *g, const struct table *t)
 {
@@ -137,19 +122,18 @@ static void body_cell(struct grid *g, const struct cell *c, struct scale scale, 
 {
     char text[NUMBER_MAX];
     g->col = first_col(c->col_index);
-    grid_cell(g, copy(text, scale_format(text, scale, c->center)), ALIGN_RIGHT);
-    grid_span(g, 1, copy(text, cell_range(text, c)), ALIGN_RIGHT, " ± ");
-    grid_cell(g, references(notes, (const struct word *[]){c->vary_warning, c->summary_warning}, 2),
-              ALIGN_LEFT);
+    grid_cell(g, (str){text, scale_format(text, scale, c->center)}, ALIGN_RIGHT);
+    grid_span(g, 1, (str){text, cell_range(text, c)}, ALIGN_RIGHT, " ± ");
+    references(g, notes, (const struct word *[]){c->vary_warning, c->summary_warning}, 2);
     if (!c->base)
         return;
-    grid_cell(g, copy(text, cell_delta(text, c)), ALIGN_RIGHT);
+    grid_cell(g, (str){text, cell_delta(text, c)}, ALIGN_RIGHT);
     size_t n = 0;
     text[n++] = '(';
     n += cell_comparison(text + n, c);
     text[n++] = ')';
-    grid_cell(g, copy(text, n), ALIGN_LEFT);
-    grid_cell(g, references(notes, &c->compare_warning, 1), ALIGN_LEFT);
+    grid_cell(g, (str){text, n}, ALIGN_LEFT);
+    references(g, notes, &c->compare_warning, 1);
 }
 
 static void body_row(struct grid *g, const struct table *t, size_t row, bool binary,
@@ -175,22 +159,24 @@ static void summary_row(struct grid *g, const struct table *t, bool binary, stru
         if (c->has_summary) {
             g->col = first_col(i);
             struct scale scale = scale_for(&c->summary, 1, binary);
-            grid_cell(g, copy(text, scale_format(text, scale, c->summary)), ALIGN_RIGHT);
+            grid_cell(g, (str){text, scale_format(text, scale, c->summary)}, ALIGN_RIGHT);
         }
         if (i > 0) {
             g->col = first_col(i) + CENTER_COLS;
-            grid_cell(g, copy(text, column_delta(text, c)),
+            grid_cell(g, (str){text, column_delta(text, c)},
                       c->has_ratio ? ALIGN_RIGHT : ALIGN_LEFT);
         }
         g->col = first_col(i + 1) - 1;
-        grid_cell(g, references(notes, c->warnings, c->n_warnings), ALIGN_LEFT);
+        references(g, notes, c->warnings, c->n_warnings);
     }
 }
 
 static void print_table(void *to, const struct table *t)
 {
-    struct grid g = {0};
+    static struct grid g;
     struct notes notes = {0};
+    char number[64];
+    grid_reset(&g);
     bool binary = unit_is_binary(t->unit);
     double *centers = mem_alloc(t->n_cols * sizeof *centers);
     header(&g, t);
@@ -201,8 +187,7 @@ static void print_table(void *to, const struct table *t)
         summary_row(&g, t, binary, &notes);
     grid_print(&g, to);
     for (size_t i = 0; i < notes.n; i++) {
-        str number = superscript(i + 1);
-        fwrite(number.s, 1, number.n, to);
+        fwrite(number, 1, superscript(number, i + 1), to);
         putc(' ', to);
         fwrite(notes.list[i]->s, 1, notes.list[i]->n, to);
         putc('\n', to);

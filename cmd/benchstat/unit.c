@@ -9,8 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-// ---- the parts of a unit: tokens separated by * / - and space
-// -------------------------------------
+// ---- the parts of a unit: tokens separated by * / - and space -------------------------------
 
 struct part {
     str rest, token;
@@ -84,7 +83,7 @@ const struct raw_unit *unit_of(str raw)
     return *u;
 }
 
-// ---- metadata ----------------------------------------------------------------------------------
+// ---- metadata -------------------------------------------------------------------------------
 
 static struct map metadata; // (tidied unit, key) -> value
 
@@ -101,7 +100,7 @@ const struct word *unit_set_metadata(const struct raw_unit *u, str key, str valu
     return have;
 }
 
-// ---- scaling -----------------------------------------------------------------------------------
+// ---- scaling --------------------------------------------------------------------------------
 
 static const struct scale decimal[] = {{0, 1e12, "T"}, {0, 1e9, "G"}, {0, 1e6, "M"},
                                        {0, 1e3, "k"},  {0, 1, ""},    {0, 1e-3, "m"},

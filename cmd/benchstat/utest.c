@@ -18,8 +18,7 @@ enum { EXACT_LIMIT = 50, EXACT_TIES_LIMIT = 25 };
 
 static const char all_equal[] = "all samples are equal";
 
-// ---- without ties
-// --------------------------------------------------------------------------------
+// ---- without ties ---------------------------------------------------------------------------
 
 // cumulative[u] = P(U <= u) for all u up to half of n*m, with n <= m.
 static double *distribution(int n, int m)
@@ -57,16 +56,20 @@ static double exact_p(int n1, int n2, double u)
     return known[n][m][(int)u] * 2;
 }
 
-// ---- with ties
-// -----------------------------------------------------------------------------------
+// ---- with ties ------------------------------------------------------------------------------
 
 // The values in order form ranks; tie[k] values share rank k. How often does a choice of n1 values
 // have at most a given U? Counted recursively over how many are taken of the highest rank. All U
 // are doubled, to be whole.
 struct count {
     const int *tie;
-    int *below; // below[k]: how many values stand in the ranks before k
     int n1_size, twice_u_size;
+    int below[2 * EXACT_TIES_LIMIT + 1]; // [k]: how many values stand in the ranks before k
+    struct bounds {
+        int least,
+            greatest; // 2U of n1 values out of the first k ranks: all as low or high as can be
+        double all;   // how many choices there are; 0: not yet known
+    } bounds[2 * EXACT_TIES_LIMIT + 1][EXACT_TIES_LIMIT + 1]; // [k][n1]
     double *memo; // [k][n1][twice u]; negative: not yet known
 };
 
@@ -75,28 +78,25 @@ static int coefficient(const struct count *c, int rank)
     return 2 * c->below[rank] + c->tie[rank];
 }
 
-// The least and the greatest 2U of n1 values out of the first k ranks: all as low or high as can
-// be.
-static int least(const struct count *c, int k, int n1)
+// Take n1 values from ranks first, first + step, ... as long as there are any.
+static int extreme(const struct count *c, int n1, int first, int step)
 {
     int twice_u = -n1 * n1;
-    for (int i = 0; i < k; i++) {
-        int taken = n1 < c->tie[i] ? n1 : c->tie[i];
-        twice_u += taken * coefficient(c, i);
+    for (int rank = first; n1 > 0; rank += step) {
+        int taken = n1 < c->tie[rank] ? n1 : c->tie[rank];
+        twice_u += taken * coefficient(c, rank);
         n1 -= taken;
     }
     return twice_u;
 }
 
-static int greatest(const struct count *c, int k, int n1)
+static void set_bounds(struct count *c, int ranks)
 {
-    int twice_u = -n1 * n1;
-    for (int i = k - 1; i >= 0; i--) {
-        int taken = n1 < c->tie[i] ? n1 : c->tie[i];
-        twice_u += taken * coefficient(c, i);
-        n1 -= taken;
-    }
-    return twice_u;
+    for (int i = 0; i < ranks; i++)
+        c->below[i + 1] = c->below[i] + c->tie[i];
+    for (int k = 2; k <= ranks; k++)
+        for (int n1 = 0; n1 < c->n1_size && n1 <= c->below[k]; n1++)
+            c->bounds[k][n1] = (struct bounds){extreme(c, n1, 0, 1), extreme(c, n1, k - 1, -1), 0};
 }
 
 static double count_two(const struct count *c, int n1, int twice_u)
@@ -109,18 +109,23 @@ static double count_two(const struct count *c, int n1, int twice_u)
     return sum;
 }
 
-static double count_first(const struct count *c, int k, int n1, int twice_u);
+static double count_first(struct count *c, int k, int n1, int twice_u);
 
 // As count_first, for what may lie outside of the possible U.
-static double count_any(const struct count *c, int k, int n1, int twice_u)
+static double count_any(struct count *c, int k, int n1, int twice_u)
 {
-    if (twice_u > greatest(c, k, n1))
-        return choose(c->below[k], n1);
-    return twice_u < least(c, k, n1) ? 0 : count_first(c, k, n1, twice_u);
+    struct bounds *b = &c->bounds[k][n1];
+    if (twice_u < b->least)
+        return 0;
+    if (twice_u <= b->greatest)
+        return count_first(c, k, n1, twice_u);
+    if (b->all == 0)
+        b->all = choose(c->below[k], n1);
+    return b->all;
 }
 
 // The choices of n1 values from the first k >= 2 ranks with at most this 2U.
-static double count_first(const struct count *c, int k, int n1, int twice_u)
+static double count_first(struct count *c, int k, int n1, int twice_u)
 {
     double *memo = &c->memo[(k * c->n1_size + n1) * c->twice_u_size + twice_u];
     if (*memo >= 0)
@@ -138,10 +143,12 @@ static double count_first(const struct count *c, int k, int n1, int twice_u)
 
 static double exact_ties_p(int n1, int n2, const int *tie, int ranks, double u)
 {
-    int below[2 * EXACT_TIES_LIMIT + 1] = {0}, twice_u = (int)(2 * u);
-    for (int i = 0; i < ranks; i++)
-        below[i + 1] = below[i] + tie[i];
-    struct count c = {tie, below, n1 + 1, twice_u + 1, NULL};
+    static struct count c;
+    int twice_u = (int)(2 * u);
+    c.tie = tie;
+    c.n1_size = n1 + 1;
+    c.twice_u_size = twice_u + 1;
+    set_bounds(&c, ranks);
     size_t size = (size_t)((ranks + 1) * c.n1_size * c.twice_u_size);
     c.memo = mem_grow(NULL, size * sizeof *c.memo);
     for (size_t i = 0; i < size; i++)
@@ -151,8 +158,7 @@ static double exact_ties_p(int n1, int n2, const int *tie, int ranks, double u)
     return count / choose(n1 + n2, n1) * 2;
 }
 
-// ---- the test
-// ------------------------------------------------------------------------------------
+// ---- the test -------------------------------------------------------------------------------
 
 struct ranking {
     double rank_sum; // of the first sample

@@ -78,8 +78,7 @@ static struct terms terms_of(const struct table *t)
     return (struct terms){"less", "more", t->unit->s, higher};
 }
 
-// ---- sentences
-// -----------------------------------------------------------------------------------
+// ---- sentences ------------------------------------------------------------------------------
 
 struct comparison {
     const struct options *o;
@@ -135,6 +134,24 @@ static void say_undefined(const struct comparison *v, FILE *to)
             v->other, v->base, v->numbers);
 }
 
+static void say_equal(const struct comparison *v, FILE *to)
+{
+    fprintf(to, "%s and %s have the same %s in every run (n=%zu+%zu)\n", v->other, v->base,
+            v->t->unit->s, v->c->base->n, v->c->n);
+}
+
+// One of the two is 0, where a ratio says nothing.
+static void say_numbers(const struct comparison *v, FILE *to)
+{
+    char old[NUMBER_MAX], new[NUMBER_MAX];
+    double centers[] = {v->c->base->center, v->c->center};
+    struct scale scale = scale_for(centers, 2, unit_is_binary(v->t->unit));
+    scale_format(old, scale, centers[0]);
+    scale_format(new, scale, centers[1]);
+    fprintf(to, "%s has %s %s, %s has %s (%s)\n", v->other, centers[1] == 0 ? "no" : new,
+            v->t->unit->s, v->base, centers[0] == 0 ? "none" : old, v->numbers);
+}
+
 static void say_proven(const struct comparison *v, FILE *to)
 {
     const struct cell *old = v->c->base, *new = v->c;
@@ -155,25 +172,35 @@ static void say_proven(const struct comparison *v, FILE *to)
     fprintf(to, "%s)\n", v->numbers);
 }
 
+static bool is_too_few(const struct word *warning)
+{
+    return warning && str_prefix((str){warning->s, warning->n}, STR("need"));
+}
+
 // Print the sentence; true if the comparison proves the other column better.
 static bool say(struct comparison *v, FILE *to)
 {
-    const struct cell *old = v->c->base, *new = v->c;
-    double percent = fabs(new->center / old->center - 1) * 100;
+    double old = v->c->base->center, new = v->c->center, percent = fabs(new / old - 1) * 100;
+    bool equal = v->c->p > v->c->alpha || old == new;
     set_numbers(v);
     if (v->t->rows.n > 1)
-        fprintf(to, "%.*s: ", (int)key_label(new->row).n, key_label(new->row).s);
-    if (new->compare_warning && strncmp(new->compare_warning->s, "need", 4) == 0)
+        fprintf(to, "%.*s: ", (int)key_label(v->c->row).n, key_label(v->c->row).s);
+    if (v->c->compare_warning == word_of(STR("all samples are equal")))
+        say_equal(v, to);
+    else if (is_too_few(v->c->compare_warning))
         say_too_few(v, to);
-    else if (new->p > new->alpha || old->center == new->center)
+    else if (equal)
         say_no_difference(v, to);
-    else if (!(old->center > 0) || !(new->center > 0) || !isfinite(percent))
+    else if (!(old >= 0) || !(new >= 0) || isinf(old) || isinf(new))
         say_undefined(v, to);
     else if (v->o->has_noise && percent < v->o->noise_percent)
         say_noise(v, to);
     else {
-        say_proven(v, to);
-        return (new->center < old->center) != terms_of(v->t).greater_is_better;
+        if (old == 0 || new == 0)
+            say_numbers(v, to);
+        else
+            say_proven(v, to);
+        return (new < old) != terms_of(v->t).greater_is_better;
     }
     return false;
 }

@@ -70,17 +70,19 @@ char *mem_format(const char *format, ...)
     return s;
 }
 
-bool str_equal(str a, str b)
+str mem_join(const str *parts, size_t n)
 {
-    return a.n == b.n && (a.n == 0 || memcmp(a.s, b.s, a.n) == 0);
+    size_t length = 0;
+    for (size_t i = 0; i < n; i++)
+        length += parts[i].n;
+    char *s = mem_alloc(length + 1), *end = s;
+    for (size_t i = 0; i < n; i++)
+        if (parts[i].n)
+            end = mempcpy(end, parts[i].s, parts[i].n);
+    return (str){s, length};
 }
 
-bool str_prefix(str s, str prefix)
-{
-    return s.n >= prefix.n && memcmp(s.s, prefix.s, prefix.n) == 0;
-}
-
-// ---- words: an open-addressed table of pointers ----------------------------------------------
+// ---- words: an open-addressed table of pointers ---------------------------------------------
 
 static struct word **words;
 static size_t n_words, words_size;
@@ -93,15 +95,15 @@ static uint64_t mix(uint64_t h, uint64_t x)
 
 static uint64_t hash_bytes(str s)
 {
-    uint64_t h = s.n, x;
-    while (s.n >= sizeof x) {
-        memcpy(&x, s.s, sizeof x);
+    uint64_t h = s.n, x = 0;
+    size_t i = 0;
+    for (; i + sizeof x <= s.n; i += sizeof x) {
+        memcpy(&x, s.s + i, sizeof x);
         h = mix(h, x);
-        s.s += sizeof x;
-        s.n -= sizeof x;
     }
-    x = 0;
-    if (s.n)
+    if (i < s.n && s.n >= sizeof x)
+        memcpy(&x, s.s + s.n - sizeof x, sizeof x); // some bytes twice
+    else if (i < s.n)
         memcpy(&x, s.s, s.n);
     return mix(h, x);
 }
@@ -133,7 +135,7 @@ const struct word *word_of(str s)
         if (w->hash == hash && w->n == s.n && memcmp(w->s, s.s, s.n) == 0)
             return w;
     }
-    struct word *w = mem_alloc(sizeof *w + s.n + 1);
+    struct word *w = mem_alloc(sizeof *w + s.n + sizeof(uint64_t)); // readable in whole words
     w->hash = hash;
     w->n = s.n;
     if (s.n)
@@ -147,8 +149,7 @@ const struct word *word_z(const char *s)
     return word_of((str){s, strlen(s)});
 }
 
-// ---- maps
-// ----------------------------------------------------------------------------------------
+// ---- maps -----------------------------------------------------------------------------------
 
 struct map_slot {
     const void *a, *b;
