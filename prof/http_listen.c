@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { SPARE_CONNECTIONS = 16, NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
@@ -19,6 +20,7 @@ struct http_listener {
     struct prof_http *http;
     struct MHD_Daemon *daemon;
     int socket, epoll_fd;
+    ino_t inode; /* the socket's */
     int wake_fd; /* an eventfd */
     pthread_t thread;
     bool running;
@@ -46,11 +48,23 @@ static void fork_parent(void)
     pthread_mutex_unlock(&listeners_lock);
 }
 
+/* Or does the number mean something else in this table of descriptors? The server's thread may have
+ * a table of its own, or the program may have closed what it did not open. */
+static bool socket_is_here(const struct http_listener *l)
+{
+    struct stat st;
+
+    return fstat(l->socket, &st) == 0 && st.st_ino == l->inode && S_ISSOCK(st.st_mode);
+}
+
 static void fork_child(void)
 {
     for (struct http_listener *l = listeners; l; l = l->next) {
+        if (!socket_is_here(l))
+            continue;
         close(l->socket);
         close(l->epoll_fd);
+        close(l->wake_fd);
         for (int i = 0; i < l->nslots; i++)
             if (l->slots[i].socket >= 0)
                 close(l->slots[i].socket);
@@ -67,7 +81,9 @@ static void fork_register(void)
 static void listener_link(struct http_listener *l)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct stat st;
 
+    l->inode = fstat(l->socket, &st) == 0 ? st.st_ino : 0;
     pthread_once(&once, fork_register);
     pthread_mutex_lock(&listeners_lock);
     l->next = listeners;

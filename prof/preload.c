@@ -95,7 +95,7 @@ static void fork_child(void)
     prof_out_fork_child();
     prof_preload.cpu = *prof_preload.out && prof_cpu_start_in_child(prof_preload.hz) == 0;
     if (prof_preload.address && prof_preload.children)
-        prof_serve(prof_preload.address);
+        prof_serve(false);
 }
 
 /* After prof_init (101), whose fork handlers have to come first. */
@@ -120,5 +120,5 @@ __attribute__((constructor(102))) static void preload(void)
         start_cpu();
     }
     if (prof_preload.address && (prof_preload.first || prof_preload.children))
-        prof_serve(prof_preload.address);
+        prof_serve(true);
 }

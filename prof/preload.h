@@ -34,6 +34,8 @@ void prof_out_write(void);
 bool prof_out_in_progress(void);
 /* Nothing that is recorded from now on will be written. */
 bool prof_out_done(void);
+/* Where the endpoints of this process are: into the file `address` of its folder. */
+void prof_out_address(const char *address);
 void prof_out_fork_child(void);
 /* One line on standard error, if that still is what it was before main. */
 void prof_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -47,8 +49,9 @@ void prof_end_init(void);
 
 /* ---- preload_serve.c ---- */
 
-/* Starts the endpoints. When it returns they answer, or the user has been told why not. */
-void prof_serve(const char *address);
+/* Starts the endpoints. With `wait`, when it returns they answer, or the user has been told why
+ * not. */
+void prof_serve(bool wait);
 
 #pragma GCC visibility pop
 #endif

@@ -18,7 +18,6 @@
 
 enum { FIRST_DESCRIPTOR = 64, FOLDERS_MAX = 100, PAUSE_NS = 10000000 };
 
-/* Not every libprof has all of them; what there is not is left out. */
 static const char *const names[] = {"heap",         "allocs", "goroutine",
                                     "threadcreate", "block",  "mutex"};
 
@@ -57,16 +56,21 @@ void prof_complain(const char *format, ...)
 /* ---- the folder
  * ---------------------------------------------------------------------------------------- */
 
+static char own_folder[PATH_MAX + 64]; /* "": not made yet */
+
 /* Two processes of one name and id: the kernel has used the id again. */
-static int make_own_folder(char *path, size_t size)
+static int make_own_folder(void)
 {
     const struct prof_preload *p = &prof_preload;
+    char path[sizeof own_folder];
     for (int i = 1; i <= FOLDERS_MAX; i++) {
-        int n = snprintf(path, size, "%s/%s-%d", p->out, p->name, (int)p->pid);
+        int n = snprintf(path, sizeof path, "%s/%s-%d", p->out, p->name, (int)p->pid);
         if (i > 1)
-            snprintf(path + n, size - (size_t)n, "-%d", i);
-        if (mkdir(path, 0777) == 0)
+            snprintf(path + n, sizeof path - (size_t)n, "-%d", i);
+        if (mkdir(path, 0777) == 0) {
+            strcpy(own_folder, path);
             return 0;
+        }
         if (errno != EEXIST)
             return -errno;
     }
@@ -76,23 +80,20 @@ static int make_own_folder(char *path, size_t size)
 /* The descriptor of the folder to write into, or a negative errno. */
 static int open_folder(void)
 {
-    char path[PATH_MAX + 64];
-    int err = 0;
-    snprintf(path, sizeof path, "%s", prof_preload.out);
-    if (!prof_preload.first)
-        err = make_own_folder(path, sizeof path);
+    int err = !prof_preload.first && !*own_folder ? make_own_folder() : 0;
     if (err)
         return err;
-    int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int dir =
+        open(prof_preload.first ? prof_preload.out : own_folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
     return dir < 0 ? -errno : dir;
 }
 
 /* ---- a file
  * --------------------------------------------------------------------------------------------- */
 
-static int write_cpu(const char *name, int fd)
+static int write_cpu(const char *unused, int fd)
 {
-    (void)name;
+    (void)unused;
     return prof_cpu_stop(fd);
 }
 
@@ -114,15 +115,22 @@ static int open_hidden(int dir, const char *hidden)
     return high;
 }
 
-static int write_file(int dir, const char *name, int (*write_to)(const char *name, int fd))
+static int write_address(const char *address, int fd)
 {
-    char path[64], hidden[96];
-    snprintf(path, sizeof path, "%s.pb.gz", name);
+    int err = prof_write_all(fd, address, strlen(address));
+    return err ? err : prof_write_all(fd, "\n", 1);
+}
+
+/* path becomes a file of what write_to(arg, fd) writes. */
+static int write_file(int dir, const char *path, const char *arg,
+                      int (*write_to)(const char *arg, int fd))
+{
+    char hidden[96];
     snprintf(hidden, sizeof hidden, ".%s.%d", path, (int)prof_preload.pid);
     int fd = open_hidden(dir, hidden);
     if (fd < 0)
         return fd;
-    int err = write_to(name, fd);
+    int err = write_to(arg, fd);
     if (close(fd) != 0 && !err)
         err = -errno;
     if (!err && renameat(dir, hidden, dir, path) != 0)
@@ -135,12 +143,23 @@ static int write_file(int dir, const char *name, int (*write_to)(const char *nam
 /* All that can be written are; the first error. */
 static int write_files(int dir)
 {
-    int first = prof_preload.cpu ? write_file(dir, "cpu", write_cpu) : 0;
+    char path[64];
+    int first = prof_preload.cpu ? write_file(dir, "cpu.pb.gz", NULL, write_cpu) : 0;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        int err = prof_count(names[i]) < 0 ? 0 : write_file(dir, names[i], write_named);
+        snprintf(path, sizeof path, "%s.pb.gz", names[i]);
+        int err = write_file(dir, path, names[i], write_named);
         first = first ? first : err;
     }
     return first;
+}
+
+void prof_out_address(const char *address)
+{
+    int dir = *prof_preload.out ? open_folder() : -1;
+    if (dir < 0)
+        return;
+    write_file(dir, "address", address, write_address);
+    close(dir);
 }
 
 /* ---- at the end
@@ -208,4 +227,5 @@ void prof_out_fork_child(void)
 {
     atomic_store(&state, NOT_YET);
     atomic_store(&began_ns, 0);
+    *own_folder = '\0';
 }

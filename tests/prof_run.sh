@@ -147,8 +147,8 @@ threading.Timer(0.4, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
 churn()"
 failures=0
 for i in 1 2 3 4 5 6; do
-    "$prof" run -heap 4096 -o "$tmp/busy$i" -- "$python" -c "$busy" 2>/dev/null
-    [[ $? == 143 && -s $tmp/busy$i/heap.pb.gz ]] || failures=$((failures + 1))
+    run "$prof" run -heap 4096 -o "$tmp/busy$i" -- "$python" -c "$busy"
+    [[ $rc == 143 && -s $tmp/busy$i/heap.pb.gz ]] || failures=$((failures + 1))
 done
 is "killed while allocating, 6 times" "$failures" 0
 
@@ -176,5 +176,59 @@ import subprocess, sys
 print(subprocess.run(['/bin/echo', 'spawned'], stdout=subprocess.PIPE, close_fds=False).stdout)
 sys.exit(subprocess.run(['/no/such/program']).returncode if False else 0)"
 is "posix_spawn and vfork" "$out" "b'spawned\\n'"
+
+# ---- endpoints ------------------------------------------------------------------------------------------------
+
+base=127.0.0.1:$(free_port)
+get() { # PATH
+    curl -s --max-time 20 "http://$base/debug/pprof/$1"
+}
+
+# A program that closes what it finds, counts on the numbers it gets, and goes on with its work.
+start "$prof" run -addr "$base" -hz 500 -- "$python" -c "
+import os, socket, sys, time
+os.closerange(3, 4096)
+mine = [socket.socket() for i in range(20)]
+print('numbers', [s.fileno() for s in mine] == list(range(3, 23)), flush=True)
+if os.fork() == 0:
+    print('child', sum(os.path.exists('/proc/self/fd/%d' % i) for i in range(3, 23)), flush=True)
+    os._exit(0)
+os.wait()
+while not os.path.exists('$tmp/stop'): $burn
+print('sound', all(s.getsockname() for s in mine), flush=True)"
+wait_for 20 grep -q child "$tmp/start.out"
+like "descriptors: their numbers stay the program's" "$(cat "$tmp/start.out")" '^numbers True'
+like "descriptors: a child has its parent's, no more, no less" "$(cat "$tmp/start.out")" '^child 20'
+like "the endpoints answer" "$(get cmdline | tr '\0' ' ')" '^/usr/bin/python3 -c'
+get 'profile?seconds=1' >"$tmp/cpu.pb.gz"
+like "a CPU profile on request, at the rate asked for" "$(go tool pprof -raw "$tmp/cpu.pb.gz" 2>/dev/null)" '^Period: 2000000'
+has_cpu "it has samples" "$tmp/cpu.pb.gz"
+for name in heap allocs goroutine threadcreate block mutex; do
+    get "$name" >"$tmp/$name.pb.gz"
+    like "$name on request" "$(go tool pprof -raw "$tmp/$name.pb.gz" 2>&1)" '^PeriodType:'
+done
+like "the endpoints' own thread is named" "$(get 'goroutine?debug=2')" 'name "prof-http"'
+touch "$tmp/stop"
+wait "$pid"
+is "the program ends as it would" "$? $(tail -n 1 "$tmp/start.out") $(cat "$tmp/start.err")" "0 sound True "
+rm "$tmp/stop"
+holds "the address is free again" "$python" -c "
+import socket
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(('127.0.0.1', ${base#*:}))"
+
+start "$prof" run -addr "$base" -children -o "$tmp/serving" -- "$python" -c "
+import os, time
+children = [os.fork() for i in range(2)]
+while not os.path.exists('$tmp/stop'): time.sleep(0.02)"
+wait_for 20 eval '[[ $(find "$tmp/serving" -mindepth 2 -name address | wc -l) == 2 ]]'
+is "-o: the address in a file" "$(cat "$tmp/serving/address")" "$base"
+for file in "$tmp"/serving/*/address; do
+    base=$(cat "$file")
+    child=${file%/address}
+    like "-children: each answers where its file says" "$(get 'goroutine?debug=2')" "^goroutine ${child##*-} "
+done
+touch "$tmp/stop"
+wait "$pid"
+is "children with endpoints end in silence" "$(cat "$tmp/start.out" "$tmp/start.err")" ""
 
 done_testing
