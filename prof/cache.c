@@ -68,6 +68,7 @@ static void copy_frame(struct prof_pool *to, struct prof_frame *out, const struc
     out->function = prof_pool_string(to, from->function);
     out->linkage_name = prof_pool_string(to, from->linkage_name);
     out->call_file = prof_pool_string(to, from->call_file);
+    out->start_file = prof_pool_string(to, from->start_file);
 }
 
 /* Everything that was found, with strings and frames in `to`. */
@@ -83,6 +84,7 @@ static void copy_found(struct prof_pool *to, struct prof_target *out,
     out->pc = pc;
     out->frame = frames;
     out->file = prof_pool_string(to, from->file);
+    out->entry_file = prof_pool_string(to, from->entry_file);
     out->symbol = from->symbol ? prof_pool_string(to, from->symbol) : NULL;
     out->shown_symbol = prof_pool_string(to, from->shown_symbol);
     for (const struct prof_frame *f = from->frame; frames && f; f = f->parent, frames++) {

@@ -155,6 +155,7 @@ static const struct prof_frame *make_frame(const struct walk *w, Dwarf_Die *die,
                                    : prof_pool_string(w->pool, name);
     f->linkage_name = prof_pool_string(w->pool, linkage ? linkage : name);
     f->start_line = number(dwarf_attr_integrate(die, DW_AT_decl_line, &a));
+    f->start_file = file_name(w, dwarf_decl_file(die));
     if (parent) {
         f->call_line = number(dwarf_attr(die, DW_AT_call_line, &a));
         f->call_file = call_file(w, die);
@@ -258,22 +259,47 @@ static size_t row_of(Dwarf_Lines *lines, size_t n, uint64_t address)
     return low ? low - 1 : n;
 }
 
-static void resolve_line(const struct walk *w, Dwarf_Lines *lines, size_t n, struct prof_target *t)
+/* The first of the rows at address: the function's opening line, where other lines begin there too.
+ */
+static size_t first_row_of(Dwarf_Lines *lines, size_t n, uint64_t address)
 {
-    size_t row = row_of(lines, n, t->address);
+    size_t row = row_of(lines, n, address);
+    bool end = false;
+    while (row < n && row > 0 && row_address(lines, row - 1) == address &&
+           dwarf_lineendsequence(dwarf_onesrcline(lines, row - 1), &end) == 0 && !end)
+        row--;
+    return row;
+}
+
+/* The row that names a line, at or before the one given; NULL: none does. */
+static Dwarf_Line *line_of(Dwarf_Lines *lines, size_t n, size_t row, int *number)
+{
     for (int back = 0; row < n && back < LINE_ZERO_LOOK_BACK; row--, back++) {
         Dwarf_Line *line = dwarf_onesrcline(lines, row);
         bool end = true;
-        int number = 0;
+        *number = 0;
         if (dwarf_lineendsequence(line, &end) != 0 || end)
-            return;
-        dwarf_lineno(line, &number);
-        if (number > 0) {
-            t->line = number;
-            t->file = file_name(w, dwarf_linesrc(line, NULL, NULL));
-            return;
-        }
+            return NULL;
+        dwarf_lineno(line, number);
+        if (*number > 0)
+            return line;
     }
+    return NULL;
+}
+
+static void resolve_line(const struct walk *w, Dwarf_Lines *lines, size_t n, struct prof_target *t)
+{
+    int number;
+    Dwarf_Line *line = line_of(lines, n, row_of(lines, n, t->address), &number);
+    if (!line)
+        return;
+    t->line = number;
+    t->file = file_name(w, dwarf_linesrc(line, NULL, NULL));
+    line = t->entry ? line_of(lines, n, first_row_of(lines, n, t->entry), &number) : NULL;
+    if (!line)
+        return;
+    t->entry_line = number;
+    t->entry_file = file_name(w, dwarf_linesrc(line, NULL, NULL));
 }
 
 static void resolve_lines(struct walk *w, Dwarf_Die *unit)

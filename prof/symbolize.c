@@ -103,6 +103,19 @@ static int depth_of(const struct prof_frame *f)
     return n;
 }
 
+/* Where the function of the frame starts, which is shown in `file`. gcc says of some functions that
+ * they start where a header declares them; then the line of the first instruction is as near as one
+ * gets. */
+static int start_line(const struct prof_target *t, const struct prof_frame *f, const char *file,
+                      int line)
+{
+    if (strcmp(file, f->start_file) == 0)
+        return f->start_line;
+    bool usable =
+        !f->parent && t->entry_line <= line && t->entry_file && strcmp(file, t->entry_file) == 0;
+    return usable ? t->entry_line : 0;
+}
+
 /* A frame's line is the PC's own in the innermost, and where the next inner one was called in the
  * others. */
 static void fill_lines(struct prof_line *lines, const struct prof_target *t)
@@ -110,7 +123,8 @@ static void fill_lines(struct prof_line *lines, const struct prof_target *t)
     const char *file = t->file ? t->file : "";
     int line = t->line;
     for (const struct prof_frame *f = t->frame; f; f = f->parent, lines++) {
-        *lines = (struct prof_line){f->function, f->linkage_name, file, line, f->start_line};
+        *lines = (struct prof_line){f->function, f->linkage_name, file, line,
+                                    start_line(t, f, file, line)};
         file = f->call_file;
         line = f->call_line;
     }

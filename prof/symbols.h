@@ -75,6 +75,7 @@ struct prof_frame { /* a function, or a call inlined into the function of the pa
     const struct prof_frame *parent; /* NULL: a function that has its own code */
     const char *function, *linkage_name;
     const char *call_file; /* where in the parent */
+    const char *start_file;
     int call_line, start_line;
 };
 
@@ -84,7 +85,9 @@ struct prof_target { /* a PC to be resolved */
     uint64_t entry;   /* where the code of its function starts, likewise; 0: not found */
     const struct prof_frame *frame; /* innermost; NULL: not found */
     const char *file;
-    int line;                          /* 0: not found */
+    int line;               /* 0: not found */
+    const char *entry_file; /* of `entry`, likewise */
+    int entry_line;
     const char *symbol, *shown_symbol; /* elfsym.c; NULL: not found */
     bool debug_info;                   /* there was some to look into */
 };

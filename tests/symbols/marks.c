@@ -1,6 +1,7 @@
 /* Built in many ways by tests/symbolize_test.c and looked up there: functions that know where they
  * are. */
 #include "marks.h"
+#include "system.h"
 
 /* The call and the note of its line stand on one line, or the two would differ. Something must
  * follow the call, or it becomes a jump and the frame is gone. */
@@ -52,6 +53,13 @@ __attribute__((noinline)) void mark_exported(struct mark *m)
 {
     m->depth = 1;
     NOTE(m, 0, take_pc(m));
+}
+
+int declared_first(struct mark *m)
+{
+    m->depth = 1;
+    NOTE(m, 0, take_pc(m));
+    return 0;
 }
 
 /* Calls another module through the linkage table; its PC is where the stub goes to. */

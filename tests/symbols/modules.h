@@ -127,6 +127,7 @@ static inline void check_all(const char *path, const char *how)
     check_mark(module, "mark_plain", how);
     check_mark(module, "mark_exported", how);
     check_mark(module, "mark_inlined", how);
+    check_mark(module, "declared_first", how);
     dlclose(module);
 }
 
