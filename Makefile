@@ -131,6 +131,9 @@ libs_bench   := $(TCMALLOC) $(LIBS_BENCH)
 libs_gperftools_test := -lprofiler
 libs_benchstat := -Wl,--as-needed -lpcre2-8
 
+# Debian's go tool pprof disassembles a program only where its addresses are those of the file.
+FIXED := $(if $(SAN),,-no-pie)
+
 define program
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
@@ -138,9 +141,9 @@ define program
 endef
 .SECONDEXPANSION:
 $(addprefix $(BIN)/,$(cmds)): $(BIN)/%: $$(call obj,$$(wildcard cmd/$$*/*.c)) $(libcmd) $(liblabs) $(libprof) $(B)/sources
-	$(call program)
+	$(call program,$(FIXED))
 $(BIN)/bench: $(call obj,$(labb_src)) $(libbench) $(liblabs) $(libprof) $(B)/sources
-	$(call program)
+	$(call program,$(FIXED))
 $(tests): $(B)/tests/%: $(B)/tests/%.o $(libcmd) $(libbench) $(liblabs) $(libprof)
 	$(call program,$(LIBS_BENCH) -lcmocka -lmicrohttpd)
 $(perfbins): $(B)/perf/%: $(B)/bench/perf/%.o $(libbench) $(liblabs) $(libprof)

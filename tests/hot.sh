@@ -39,6 +39,12 @@ if [[ $SAN == thread ]]; then
     skip "the profile shows fib_recursive" "this sanitizer hands signals on later, elsewhere"
 else
     like "the profile shows fib_recursive" "$out" ' fib_recursive'
+    if [[ $SAN ]]; then
+        skip "-disasm shows the machine's instructions" "the sanitizers' builds are position-independent"
+    else
+        run scripts/pprof -disasm='^fib_recursive$' "$tmp/cpu.pprof"
+        like "-disasm shows the machine's instructions" "$out" 'CALL fib_recursive|bl fib_recursive'
+    fi
 fi
 run "$mem_hot" -bytes 1000 -count 5000 -memprofilerate 1 -memprofile "$tmp/heap.pprof"
 exits "mem_hot -memprofile" 0
