@@ -130,7 +130,8 @@ void bench_report_allocs(struct bench *b);
 
 /* ---- parallel -------------------------------------------------------------------------------- */
 
-/* Threads that may run at a time: the current element of -cpu, else the CPUs there are. */
+/* Threads that may run at a time: the current element of -cpu, else the CPUs there are. With -cpu,
+ * no thread of the benchmark runs on more CPUs than that either. */
 int bench_procs(const struct bench *b);
 /* bench_parallel uses p * bench_procs threads. p < 1 is ignored. */
 void bench_set_parallelism(struct bench *b, int p);

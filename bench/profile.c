@@ -41,40 +41,53 @@ static bool is_special(const char *path)
     return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
 }
 
+/* What path stands for: where it is a link, the rename is to replace what the link names. */
+static const char *target_of(const char *path, char real[static PATH_MAX])
+{
+    return realpath(path, real) ? real : path;
+}
+
+/* A new file beside path, or a negative errno. */
+static int create_unfinished_locked(const char *path)
+{
+    char real[PATH_MAX], name[PATH_MAX];
+    int len = snprintf(name, sizeof(name), "%s.%d.tmp", target_of(path, real), (int)getpid());
+
+    if (len >= (int)sizeof(name))
+        return -ENAMETOOLONG;
+    unlink(name); /* of an earlier process with this number, if at all */
+    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return -errno;
+    strcpy(unfinished, name);
+    return fd;
+}
+
 /* The file to write to, or a negative errno. */
 static int open_beside(const char *path)
 {
     struct stat st;
-    int fd = -EISDIR;
 
     if (is_special(path)) {
-        fd = open(path, O_WRONLY | O_CLOEXEC);
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
         return fd < 0 ? -errno : fd;
     }
     if (stat(path, &st) == 0 && (S_ISDIR(st.st_mode) || access(path, W_OK) < 0))
         return S_ISDIR(st.st_mode) ? -EISDIR : -errno;
     pthread_mutex_lock(&unfinished_lock);
-    if (snprintf(unfinished, sizeof(unfinished), "%s.tmp.XXXXXX", path) >= (int)sizeof(unfinished))
-        errno = ENAMETOOLONG, fd = -1;
-    else
-        fd = mkostemp(unfinished, O_CLOEXEC);
-    if (fd < 0) {
-        fd = -errno;
-        *unfinished = '\0';
-    }
+    int fd = create_unfinished_locked(path);
     pthread_mutex_unlock(&unfinished_lock);
     return fd;
 }
 
-/* Gives the file that was written its name and the permissions it would have had. */
+/* Gives the file that was written its name. */
 static int finish_file(const char *path)
 {
-    mode_t mask = umask(0);
+    char real[PATH_MAX];
     int err = 0;
 
-    umask(mask);
     pthread_mutex_lock(&unfinished_lock);
-    if (*unfinished && (chmod(unfinished, 0666 & ~mask) < 0 || rename(unfinished, path) < 0)) {
+    if (*unfinished && rename(unfinished, target_of(path, real)) < 0) {
         err = -errno;
         unlink(unfinished);
     }

@@ -86,6 +86,11 @@ done
 run "$bench" -bench Fib/impl=iterative -benchtime 10x -cpuprofile /dev/null
 exits "a profile may go to a device" 0
 holds "which stays a device" test -c /dev/null
+echo old >"$tmp/target"
+ln -s target "$tmp/link"
+run "$bench" -bench Fib/impl=iterative -benchtime 10x -cpuprofile "$tmp/link"
+holds "a link stays a link" test -L "$tmp/link"
+holds "and what it names becomes the profile" gzip -t "$tmp/target"
 
 # ---- ends ----
 mkdir "$tmp/ends"
