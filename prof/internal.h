@@ -142,6 +142,8 @@ struct prof_pool {
 void *prof_pool_alloc(struct prof_pool *p, size_t bytes);
 /* The number of text[0..size) in the pool. Bytes that are not UTF-8 become U+FFFD. 0 also when there is no memory. */
 uint32_t prof_pool_intern(struct prof_pool *p, const char *text, size_t size);
+/* The length of the UTF-8 sequence at text, which has size bytes; 0: there is none. */
+size_t prof_utf8_sequence(const unsigned char *text, size_t size);
 /* The pool's own copy of text; NULL is "". */
 const char *prof_pool_string(struct prof_pool *p, const char *text);
 void prof_pool_free(struct prof_pool *p);

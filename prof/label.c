@@ -8,12 +8,16 @@
 #include <string.h>
 
 enum { SETS_MAX = 1 << 16, SLOTS = 2 * SETS_MAX, LABELS_MAX = 64 };
+enum { STRING_BYTES_MAX = 4096, ALL_BYTES_MAX = 64 << 20 };
 
+typedef _Atomic(const struct prof_labels *) label_slot;
+
+/* Looked up without the lock: a slot goes from NULL to a set once. The lock is for who adds one. */
 static struct {
+    _Atomic(label_slot *) slots;
     struct prof_lock lock;
     struct prof_arena arena;
-    const struct prof_labels **slot; /* guarded by lock */
-    size_t used;
+    size_t used, bytes;
 } sets;
 
 static uint32_t hash_string(uint32_t h, const char *s)
@@ -44,53 +48,77 @@ static bool equal(const struct prof_labels *s, uint32_t hash, const struct prof_
     return true;
 }
 
-static const char *copy_string(const char *s)
+static size_t bytes_of(const struct prof_label *labels, uint32_t n)
 {
-    size_t bytes = strlen(s) + 1;
-    char *copy = prof_arena_alloc(&sets.arena, bytes);
-    return copy ? memcpy(copy, s, bytes) : NULL;
+    size_t bytes = sizeof(struct prof_labels) + n * sizeof labels[0];
+    for (uint32_t i = 0; i < n; i++)
+        bytes += strlen(labels[i].key) + strlen(labels[i].value) + 2;
+    return bytes;
 }
 
+/* In one piece: the strings stand behind the labels. */
 static const struct prof_labels *make_set(uint32_t hash, const struct prof_label *labels,
-                                          uint32_t n)
+                                          uint32_t n, size_t bytes)
 {
-    struct prof_labels *s = prof_arena_alloc(&sets.arena, sizeof *s + n * sizeof s->labels[0]);
+    struct prof_labels *s = prof_arena_alloc(&sets.arena, bytes);
     if (!s)
         return NULL;
+    char *text = (char *)&s->labels[n];
     s->hash = hash;
     s->n = n;
     for (uint32_t i = 0; i < n; i++) {
-        s->labels[i].key = copy_string(labels[i].key);
-        s->labels[i].value = copy_string(labels[i].value);
-        if (!s->labels[i].key || !s->labels[i].value)
-            return NULL;
+        s->labels[i].key = text;
+        text = stpcpy(text, labels[i].key) + 1;
+        s->labels[i].value = text;
+        text = stpcpy(text, labels[i].value) + 1;
     }
     return s;
 }
 
-static const struct prof_labels *intern_locked(const struct prof_label *labels, uint32_t n)
+/* The set's slot, or the one where it belongs; the table never fills up. */
+static label_slot *find_slot(label_slot *slots, uint32_t hash, const struct prof_label *labels,
+                             uint32_t n)
 {
-    if (!sets.slot && !(sets.slot = prof_pages_alloc(SLOTS * sizeof *sets.slot)))
-        return NULL;
-    uint32_t hash = hash_labels(labels, n);
     uint32_t i = hash & (SLOTS - 1);
-    for (; sets.slot[i]; i = (i + 1) & (SLOTS - 1))
-        if (equal(sets.slot[i], hash, labels, n))
-            return sets.slot[i];
-    if (sets.used == SETS_MAX)
+    const struct prof_labels *s;
+    while ((s = atomic_load_explicit(&slots[i], memory_order_acquire)) &&
+           !equal(s, hash, labels, n))
+        i = (i + 1) & (SLOTS - 1);
+    return &slots[i];
+}
+
+static const struct prof_labels *add_locked(uint32_t hash, const struct prof_label *labels,
+                                            uint32_t n)
+{
+    label_slot *slots = atomic_load_explicit(&sets.slots, memory_order_relaxed);
+    if (!slots && !(slots = prof_pages_alloc(SLOTS * sizeof *slots)))
         return NULL;
-    const struct prof_labels *s = make_set(hash, labels, n);
+    atomic_store_explicit(&sets.slots, slots, memory_order_release);
+    label_slot *slot = find_slot(slots, hash, labels, n);
+    const struct prof_labels *s = atomic_load_explicit(slot, memory_order_relaxed);
+    size_t bytes = bytes_of(labels, n);
+    if (s || sets.used == SETS_MAX || bytes > ALL_BYTES_MAX - sets.bytes)
+        return s;
+    s = make_set(hash, labels, n, bytes);
     if (s) {
-        sets.slot[i] = s;
+        atomic_store_explicit(slot, s, memory_order_release);
         sets.used++;
+        sets.bytes += bytes;
     }
     return s;
 }
 
 static const struct prof_labels *intern(const struct prof_label *labels, uint32_t n)
 {
+    uint32_t hash = hash_labels(labels, n);
+    label_slot *slots = atomic_load_explicit(&sets.slots, memory_order_acquire);
+    const struct prof_labels *s = NULL;
+    if (slots)
+        s = atomic_load_explicit(find_slot(slots, hash, labels, n), memory_order_acquire);
+    if (s)
+        return s;
     prof_lock(&sets.lock);
-    const struct prof_labels *s = intern_locked(labels, n);
+    s = add_locked(hash, labels, n);
     prof_unlock(&sets.lock);
     return s;
 }
@@ -99,10 +127,8 @@ static const struct prof_labels *intern(const struct prof_label *labels, uint32_
 static const struct prof_labels *with_label(const struct prof_labels *old, const char *key,
                                             const char *value)
 {
-    struct prof_label labels[LABELS_MAX];
+    struct prof_label labels[LABELS_MAX + 1];
     uint32_t n = 0, old_n = old ? old->n : 0, i = 0;
-    if (old_n >= LABELS_MAX)
-        return NULL;
     for (; i < old_n && strcmp(old->labels[i].key, key) < 0; i++)
         labels[n++] = old->labels[i];
     labels[n++] = (struct prof_label){key, value};
@@ -110,7 +136,12 @@ static const struct prof_labels *with_label(const struct prof_labels *old, const
         i++;
     for (; i < old_n; i++)
         labels[n++] = old->labels[i];
-    return intern(labels, n);
+    return n <= LABELS_MAX ? intern(labels, n) : NULL;
+}
+
+static bool fits(const char *text)
+{
+    return strnlen(text, STRING_BYTES_MAX + 1) <= STRING_BYTES_MAX;
 }
 
 int prof_label_push(const char *key, const char *value)
@@ -119,7 +150,7 @@ int prof_label_push(const char *key, const char *value)
         return -EINVAL;
     struct prof_thread *t = prof_self();
     const struct prof_labels *now = NULL;
-    if (t && t->label_depth < PROF_LABEL_DEPTH)
+    if (t && t->label_depth < PROF_LABEL_DEPTH && fits(key) && fits(value))
         now = with_label(atomic_load_explicit(&t->labels, memory_order_relaxed), key, value);
     if (!now) {
         prof_drop(&prof_dropped.labels);

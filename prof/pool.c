@@ -65,9 +65,8 @@ void prof_pool_free(struct prof_pool *p)
     *p = (struct prof_pool){0};
 }
 
-/* The length of the UTF-8 sequence at text, 0 when there is none (RFC 3629: no overlong forms, no
- * surrogates, nothing beyond U+10FFFF). */
-static size_t utf8_sequence(const unsigned char *text, size_t size)
+/* RFC 3629: no overlong forms, no surrogates, nothing beyond U+10FFFF. */
+size_t prof_utf8_sequence(const unsigned char *text, size_t size)
 {
     unsigned char c = text[0];
     size_t n = c < 0x80                ? 1
@@ -88,7 +87,7 @@ static size_t utf8_sequence(const unsigned char *text, size_t size)
 static bool utf8_valid(const char *text, size_t size)
 {
     for (size_t at = 0; at < size;) {
-        size_t n = utf8_sequence((const unsigned char *)text + at, size - at);
+        size_t n = prof_utf8_sequence((const unsigned char *)text + at, size - at);
         if (n == 0)
             return false;
         at += n;
@@ -103,7 +102,7 @@ static const char *utf8_repair(struct prof_pool *p, const char *text, size_t *si
     if (!copy)
         return NULL;
     for (size_t at = 0; at < *size;) {
-        size_t n = utf8_sequence((const unsigned char *)text + at, *size - at);
+        size_t n = prof_utf8_sequence((const unsigned char *)text + at, *size - at);
         if (n == 0) {
             memcpy(to, "\xef\xbf\xbd", 3);
             to += 3;

@@ -103,7 +103,10 @@ PROF_API void prof_alloc_counts(struct prof_alloc_counts *out);
 /* ---- labels ------------------------------------------------------------------------------------ */
 
 /* Labels are key=value pairs on the calling thread's samples. A thread starts with those of the thread that
- * created it. Strings are copied. -ENOMEM: no room; the labels stay as they were. Async-signal-safe: no. */
+ * created it. Strings are copied, and those of 65536 different sets of labels are kept for ever: a value that never comes
+ * again (the number of a request) does not belong here. A key that is there already gets the new value until the pop.
+ * -ENOMEM: no room (32 pushes deep, 64 labels, 4096 bytes a string, the sets above); the labels stay as they were, and it
+ * is counted in prof_drops. -EINVAL: NULL, or an empty key. Not async-signal-safe. */
 PROF_API int prof_label_push(const char *key, const char *value);
 /* Takes back the calling thread's latest push that is still in force. -EINVAL: there is none. */
 PROF_API int prof_label_pop(void);

@@ -107,14 +107,19 @@ static void put_addresses(FILE *f, const struct prof_sample *s)
 void prof_text_quoted(FILE *f, const char *text)
 {
     static const char named[] = "\a\b\f\n\r\t\v\"\\", letters[] = "abfnrtv\"\\";
+    size_t size = strlen(text), length;
     fputc('"', f);
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
+    for (size_t i = 0; i < size; i += length) {
+        unsigned char c = (unsigned char)text[i];
         const char *at = strchr(named, c);
+        length = prof_utf8_sequence((const unsigned char *)text + i, size - i);
         if (at)
             fprintf(f, "\\%c", letters[at - named]);
+        else if (length == 0 || c < 0x20 || c == 0x7f)
+            fprintf(f, "\\x%02x", c);
         else
-            fprintf(f, c < 0x20 || c == 0x7f ? "\\x%02x" : "%c", c);
+            fprintf(f, "%.*s", (int)length, text + i);
+        length = length ? length : 1;
     }
     fputc('"', f);
 }
