@@ -42,7 +42,7 @@ else
     if [[ $SAN ]]; then
         skip "-disasm shows the machine's instructions" "the sanitizers' builds are position-independent"
     else
-        run scripts/pprof -disasm='^fib_recursive$' "$tmp/cpu.pprof"
+        run scripts/pprof -disasm=fib_recursive "$tmp/cpu.pprof"
         like "-disasm shows the machine's instructions" "$out" 'CALL fib_recursive|bl fib_recursive'
     fi
 fi
