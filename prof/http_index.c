@@ -25,7 +25,10 @@ static const struct row rows[] = {
      "", 10, 1},
     {"allocs", "All memory allocated since start, freed or not: who keeps the allocator busy.", "",
      10, 1},
-    {"goroutine", "What every thread is doing or waiting for, right now.", "", 0, 2},
+    {"goroutine",
+     "What every thread is doing or waiting for, right now. The name is Go's; <code>thread</code> "
+     "works too.",
+     "", 0, 2},
     {"threadcreate", "The stacks that created the threads.", "", 0, 1},
     {"block", "Time spent waiting: for locks, conditions, semaphores, other threads.", "", 10, 1},
     {"mutex", "Who holds the locks that others wait for.", "", 10, 1},
@@ -153,7 +156,7 @@ static void put_program(FILE *f)
     put_escaped(f, slash ? slash + 1 : "program");
     fprintf(f, " - profiles</title><style>%s</style></head><body>\n<h1>", http_style);
     put_escaped(f, slash ? slash + 1 : "program");
-    fputs("</h1><p class=dim><code>", f);
+    fputs(": profiles</h1><p class=dim><code>", f);
     put_escaped(f, path);
     fprintf(f, "</code>, process %d</p>\n", getpid());
 }

@@ -54,7 +54,7 @@ static void put_param(FILE *f, const struct param *p)
         fprintf(f, "true or false, default %s", p->def ? "true" : "false");
     else
         for (int i = 0; p->choices[i]; i++)
-            fprintf(f, "%s%s%s", i ? ", " : "", p->choices[i], i ? "" : " (slow, the default)");
+            fprintf(f, "%s%s%s", i ? ", " : "", p->choices[i], i ? "" : " (the slow one, default)");
 }
 
 static void put_route(FILE *f, const struct route *r, const char *host)
@@ -65,6 +65,8 @@ static void put_route(FILE *f, const struct route *r, const char *host)
         for (const struct param *p = r->params; p->name; p++)
             put_param(f, p);
         fputs("</dl>\n", f);
+        if (r->note)
+            fprintf(f, "<p class=dim>%s</p>\n", r->note);
     }
     for (int i = 0; r->examples[i]; i++) {
         fprintf(f, "<div class=cmd><code>curl 'http://%s%s", host, r->path);

@@ -71,6 +71,7 @@ struct route {
     const char *what;           /* for the page */
     const char *examples[4];    /* queries for the page's curl lines */
     const struct param *params; /* NULL: it takes none */
+    const char *note;           /* what the parameters' ranges do not say; NULL: nothing */
     int impl;                   /* which of the values is the impl; -1: none */
     void (*run)(const int64_t *values, struct reply *reply);
 };
