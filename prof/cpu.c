@@ -111,7 +111,9 @@ static int arm_locked(struct prof_thread *t)
     if (timer_create(thread_cpu_clock(tid), &ev, &t->timer) != 0)
         return -errno;
     struct itimerspec when = {.it_interval = timespec_of(period_ns)};
-    int64_t first_ns = 1 + (int64_t)(prof_random(t) % (uint64_t)period_ns);
+    /* The other thread's numbers are its own to draw: it samples allocations meanwhile. */
+    struct prof_thread *drawer = prof_self_tls ? prof_self_tls : t;
+    int64_t first_ns = 1 + (int64_t)(prof_random(drawer) % (uint64_t)period_ns);
     when.it_value = timespec_of(first_ns);
     t->cpu_first_ns = cpu_time_ns(thread_cpu_clock(tid)) + first_ns;
     t->cpu_ticks = 0;
