@@ -23,6 +23,10 @@ done
 
 missed=0
 total=0
+read -r load _ </proc/loadavg
+if awk -v load="$load" -v cores="$(nproc)" 'BEGIN { exit load < cores / 2 }'; then
+    echo "this machine is busy (load $load on $(nproc) cores): expect figures to be worse than they are"
+fi
 printf '%s%-44s %-22s %-22s %s%s\n' "$bold" name measured bar result "$reset"
 for file in "${measurements[@]}"; do
     progress "measuring $(basename "$file" .sh)"
