@@ -30,7 +30,9 @@ LIBS_BENCH := -lpcre2-8
 # The labs run on tcmalloc; a sanitizer brings an allocator of its own.
 TCMALLOC := $(if $(SAN),,-Wl,--push-state,--no-as-needed -ltcmalloc_minimal -Wl,--pop-state)
 Q        := $(if $(V),,@)
-say       = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')
+# make -s says nothing, V=1 everything.
+silent   := $(findstring s,$(firstword -$(filter-out --%,$(MAKEFLAGS))))
+say       = $(if $(V)$(silent),,@printf '  %-5s %s\n' '$(1)' '$(2)')
 
 # ---- sources: found, not listed --------------------------------------------------------------
 prof_src  := $(wildcard prof/*.c)
