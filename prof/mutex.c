@@ -10,6 +10,10 @@
  * pthread_mutex_trylock never waits and needs no hook. */
 #include "prof/wait.h"
 
+#include <sys/single_threaded.h>
+
+#define likely(x) __builtin_expect(!!(x), 1)
+
 enum {
     KIND_TYPE = 0x03, /* of PTHREAD_MUTEX_NORMAL, _RECURSIVE, _ERRORCHECK, _ADAPTIVE_NP */
     KIND_ROBUST = 0x10,
@@ -112,39 +116,34 @@ static int lock_until(const struct request *r, struct prof_site site)
     return held(r->mutex) ? wait_for(r, site) : call(r);
 }
 
+/* Found held where it is of a plain kind: by now it may be free again, but also held again. */
 static __attribute__((noinline)) int lock_slowly(pthread_mutex_t *m, struct prof_site site)
 {
     struct request r = {.mutex = m};
-    if (!PROF_REAL(pthread_mutex_lock)) /* dlsym itself is at work, and alone */
-        return 0;
-    return lock_until(&r, site);
+    int kind = kind_of(m);
+    if (kind & KIND_NOT_PLAIN)
+        return lock_until(&r, site);
+    return (kind & KIND_TYPE) != PTHREAD_MUTEX_NORMAL && owned_by_caller(m) ? call(&r)
+                                                                            : wait_for(&r, site);
 }
 
-/* The mutex was found held. It may be free again by now, but also held again. */
-static __attribute__((noinline)) int lock_contended(pthread_mutex_t *m, struct prof_site site)
-{
-    struct request r = {.mutex = m};
-    return (kind_of(m) & KIND_TYPE) != PTHREAD_MUTEX_NORMAL && owned_by_caller(m)
-               ? call(&r)
-               : wait_for(&r, site);
-}
-
-static inline __attribute__((always_inline)) int lock(pthread_mutex_t *m, struct prof_site site)
-{
-    typeof(pthread_mutex_trylock) *trylock = prof_real.pthread_mutex_trylock;
-    if (__builtin_expect(!trylock || kind_of(m) & KIND_NOT_PLAIN, 0))
-        return lock_slowly(m, site);
-    return __builtin_expect(trylock(m) == 0, 1) ? 0 : lock_contended(m, site);
-}
-
+/* With one thread, lock needs no atomic instruction, but trylock takes one. */
 PROF_API int pthread_mutex_lock(pthread_mutex_t *m)
 {
-    return lock(m, PROF_SITE);
+    if (__libc_single_threaded) {
+        if (likely(word_of(m) == 0))
+            return prof_real.pthread_mutex_lock(m);
+    } else if (likely(!(kind_of(m) & KIND_NOT_PLAIN)) &&
+               likely(prof_real.pthread_mutex_trylock(m) == 0)) {
+        return 0;
+    }
+    return lock_slowly(m, PROF_SITE);
 }
 
 int prof_mutex_lock_at(pthread_mutex_t *m, struct prof_site site)
 {
-    return lock(m, site);
+    bool plain = !(kind_of(m) & KIND_NOT_PLAIN);
+    return plain && prof_real.pthread_mutex_trylock(m) == 0 ? 0 : lock_slowly(m, site);
 }
 
 int prof_mutex_timedlock_at(pthread_mutex_t *m, const struct timespec *deadline,
@@ -171,29 +170,22 @@ PROF_API int pthread_mutex_clocklock(pthread_mutex_t *m, clockid_t clock,
 
 static __attribute__((noinline)) int unlock_slowly(pthread_mutex_t *m, struct prof_site site)
 {
-    if (!PROF_REAL(pthread_mutex_unlock))
-        return 0;
-    int64_t delay_ns = prof_contended(m) && prof_mutex_wakes(m) ? prof_contention_charge(m) : 0;
+    int64_t delay_ns = prof_mutex_wakes(m) ? prof_contention_charge(m) : 0;
     int rc = prof_real.pthread_mutex_unlock(m);
     if (delay_ns > 0 && rc == 0)
         prof_contention_record(delay_ns, site);
     return rc;
 }
 
-static inline __attribute__((always_inline)) int unlock(pthread_mutex_t *m, struct prof_site site)
-{
-    typeof(pthread_mutex_unlock) *real = prof_real.pthread_mutex_unlock;
-    if (__builtin_expect(word_of(m) == 1 && real, 1)) /* held, and nobody waits */
-        return real(m);
-    return unlock_slowly(m, site);
-}
-
+/* Asks the list, not the mutex: a load of what an atomic instruction has just written costs more
+ * than the rest of this. */
 PROF_API int pthread_mutex_unlock(pthread_mutex_t *m)
 {
-    return unlock(m, PROF_SITE);
+    return likely(!prof_contended(m)) ? prof_real.pthread_mutex_unlock(m)
+                                      : unlock_slowly(m, PROF_SITE);
 }
 
 int prof_mutex_unlock_at(pthread_mutex_t *m, struct prof_site site)
 {
-    return unlock(m, site);
+    return unlock_slowly(m, site);
 }

@@ -1,15 +1,42 @@
 /* The calls behind the hooks.
  *
- * Nothing in here is interposed on by the loader or by dlsym, so looking the calls up needs no lock
- * and no care for a second thread: both would find the same. The flag guards against a dlsym that
- * somebody else hooked. */
+ * Looking them up needs no lock and no care for a second thread: both would find the same. Plain
+ * locking and unlocking need no check either: until the calls are known, boot_* stand in. Neither
+ * the loader nor dlsym calls a hook; should one, while this very thread looks the calls up, it
+ * finds the lock free. */
 #include "prof/wait.h"
 
 #include <dlfcn.h>
 
-struct prof_real prof_real;
+static int boot_lock(pthread_mutex_t *m);
+static int boot_trylock(pthread_mutex_t *m);
+static int boot_unlock(pthread_mutex_t *m);
+
+struct prof_real prof_real = {
+    .pthread_mutex_lock = boot_lock,
+    .pthread_mutex_trylock = boot_trylock,
+    .pthread_mutex_unlock = boot_unlock,
+};
 
 static __thread bool finding __attribute__((tls_model("initial-exec")));
+
+static int boot_lock(pthread_mutex_t *m)
+{
+    prof_real_find();
+    return finding ? 0 : prof_real.pthread_mutex_lock(m);
+}
+
+static int boot_trylock(pthread_mutex_t *m)
+{
+    prof_real_find();
+    return finding ? 0 : prof_real.pthread_mutex_trylock(m);
+}
+
+static int boot_unlock(pthread_mutex_t *m)
+{
+    prof_real_find();
+    return finding ? 0 : prof_real.pthread_mutex_unlock(m);
+}
 
 static bool same_object(void *a, void *b)
 {

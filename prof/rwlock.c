@@ -63,20 +63,27 @@ static int wait_for(const struct request *r, struct prof_site site)
     return rc;
 }
 
+static __attribute__((noinline)) int lock_slowly(pthread_rwlock_t *l, bool write,
+                                                 struct prof_site site)
+{
+    struct request r = {.lock = l, .write = write};
+    return written_by_caller(l) ? call(&r) : wait_for(&r, site);
+}
+
 PROF_API int pthread_rwlock_rdlock(pthread_rwlock_t *l)
 {
-    struct request r = {.lock = l, .write = false};
-    if (!PROF_REAL(pthread_rwlock_tryrdlock))
+    typeof(pthread_rwlock_tryrdlock) *try = PROF_REAL(pthread_rwlock_tryrdlock);
+    if (__builtin_expect(!try || try(l) == 0, 1))
         return 0;
-    return prof_real.pthread_rwlock_tryrdlock(l) == 0 ? 0 : wait_for(&r, PROF_SITE);
+    return lock_slowly(l, false, PROF_SITE);
 }
 
 PROF_API int pthread_rwlock_wrlock(pthread_rwlock_t *l)
 {
-    struct request r = {.lock = l, .write = true};
-    if (!PROF_REAL(pthread_rwlock_trywrlock))
+    typeof(pthread_rwlock_trywrlock) *try = PROF_REAL(pthread_rwlock_trywrlock);
+    if (__builtin_expect(!try || try(l) == 0, 1))
         return 0;
-    return prof_real.pthread_rwlock_trywrlock(l) == 0 ? 0 : wait_for(&r, PROF_SITE);
+    return lock_slowly(l, true, PROF_SITE);
 }
 
 static int lock_until(const struct request *r, struct prof_site site)
@@ -120,13 +127,19 @@ static bool releases(const pthread_rwlock_t *l)
     return written_by_caller(l) || state_of(l) >> READERS_SHIFT <= 1;
 }
 
-PROF_API int pthread_rwlock_unlock(pthread_rwlock_t *l)
+static __attribute__((noinline)) int unlock_slowly(pthread_rwlock_t *l, struct prof_site site)
 {
-    if (!PROF_REAL(pthread_rwlock_unlock))
-        return 0;
-    int64_t delay_ns = prof_contended(l) && releases(l) ? prof_contention_charge(l) : 0;
+    int64_t delay_ns = releases(l) ? prof_contention_charge(l) : 0;
     int rc = prof_real.pthread_rwlock_unlock(l);
     if (delay_ns > 0 && rc == 0)
-        prof_contention_record(delay_ns, PROF_SITE);
+        prof_contention_record(delay_ns, site);
     return rc;
+}
+
+PROF_API int pthread_rwlock_unlock(pthread_rwlock_t *l)
+{
+    typeof(pthread_rwlock_unlock) *real = PROF_REAL(pthread_rwlock_unlock);
+    if (__builtin_expect(!real, 0))
+        return 0;
+    return prof_contended(l) ? unlock_slowly(l, PROF_SITE) : real(l);
 }

@@ -47,6 +47,10 @@ static inline int top_of_pprof(struct top *t, const char *arguments)
         else if (t->n < 512 && sscanf(line, "%lf%*s %*s %*s %lf%*s %*s %255[^\n]", &r->flat,
                                       &r->cum, r->function) == 3)
             t->n++;
+        else if (t->n < 512 && /* a flat of 0 has no unit */
+                 sscanf(line, "%lf %*s %*s %lf%*s %*s %255[^\n]", &r->flat, &r->cum, r->function) ==
+                     3)
+            t->n++;
         else if (t->n < 512 &&
                  sscanf(line, "%lf %*s %*s %lf %*s %255[^\n]", &r->flat, &r->cum, r->function) == 3)
             t->n++;
