@@ -31,7 +31,7 @@ done
 
 if [[ ${UI:-1} == 0 ]]; then
     for i in "${!titles[@]}"; do
-        echo "  ${titles[i]}: scripts/pprof ${options[*]:+${options[*]} }-http=localhost:${ports[i]} ${files[i]}"
+        echo "  ${titles[i]}: scripts/pprof ${options[*]:+${options[*]} }-http=127.0.0.1:${ports[i]} ${files[i]}"
     done
     exit 0
 fi
@@ -43,7 +43,7 @@ trap 'rm -f "$log"; stop_viewers' EXIT
 trap 'exit 0' INT # the way to end it
 trap 'exit 143' TERM HUP
 for i in "${!titles[@]}"; do
-    scripts/pprof "${options[@]}" -http="localhost:${ports[i]}" "${files[i]}" </dev/null >>"$log" 2>&1 &
+    scripts/pprof "${options[@]}" -http="127.0.0.1:${ports[i]}" "${files[i]}" </dev/null >>"$log" 2>&1 &
     viewers+=($!)
 done
 for i in "${!titles[@]}"; do
@@ -52,7 +52,7 @@ for i in "${!titles[@]}"; do
         kill -0 "${viewers[i]}" 2>/dev/null || fail "pprof did not start on port ${ports[i]}: $(tail -1 "$log")"
         sleep 0.1
     done
-    echo "  ${titles[i]}: http://localhost:${ports[i]}/ui/"
+    echo "  ${titles[i]}: http://127.0.0.1:${ports[i]}/ui/"
 done
 echo "  Ctrl-C stops $( ((${#titles[@]} > 1)) && echo both || echo it)"
 wait

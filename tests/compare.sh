@@ -115,7 +115,7 @@ like "the noise floor comes first" "$(head -n 3 <<<"$out")" '^ +[0-9.]+%: '
 like "the table has both variants" "$out" 'recursive.*memo'
 like "the verdict is one sentence" "$out" '^memo is [0-9,.]+x faster than recursive \(.*p=0\.0[0-9]+.*n=5\+5.*noise floor'
 like "the function that fell is named" "$out" '^fib_recursive fell from .* an operation to nothing\.$'
-like "it says how to look at the profiles" "$out" 'before: scripts/pprof -http=localhost:18090 .*cpu/fib_before_'
+like "it says how to look at the profiles" "$out" 'before: scripts/pprof -http=127.0.0.1:18090 .*cpu/fib_before_'
 unlike "no colour in a file" "$out" $'\e'
 for file in bench/fib_*[0-9].txt bench/fib_*_noise.txt bench/fib_*_report.txt cpu/fib_before_*.pb.gz cpu/fib_after_*.pb.gz; do
     # shellcheck disable=SC2086
@@ -166,7 +166,7 @@ is "one that is stopped leaves nothing" "$(kept)" 0
 "$BIN/cpu_hot" -n 3 -workers 1 -hz 1000 -cpuprofile "$tmp/one.pprof" >/dev/null
 one=$(free_port)
 two=$(free_port)
-answers() { curl -fsS -o "$tmp/page" "http://localhost:$1/ui/top"; }
+answers() { curl -fsS -o "$tmp/page" "http://127.0.0.1:$1/ui/top"; }
 silent() { ! answers "$1"; }
 UI=1 start env --default-signal=INT scripts/ui.sh before PORT_X "$one" "$tmp/one.pprof" after PORT_Y "$two" "$tmp/one.pprof"
 viewers=$pid
@@ -207,6 +207,6 @@ holds "nor the other" wait_for 10 silent "$two"
 screen=$(cat "$tmp/screen")
 like "progress is shown" "$screen" $'comparing: 4/4  memo'
 like "the verdict is in colour" "$screen" $'\e\\[32mmemo is'
-like "the addresses are shown" "$screen" "before: http://localhost:$one/ui/"
+like "the addresses are shown" "$screen" "before: http://127.0.0.1:$one/ui/"
 
 done_testing

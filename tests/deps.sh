@@ -104,7 +104,7 @@ if ((EUID == 0)); then
 fi
 rm "$tmp/bin/sudo"
 grep -vx gcc "$tmp/all" >"$tmp/installed"
-if "${as[@]}" test -r scripts/deps.sh; then
+if "${as[@]}" test -r "$PWD/scripts/deps.sh"; then
     deps
     exits "without root it fails" 1
     one_line "in one line" "$err"
@@ -114,6 +114,7 @@ else
     skip "without root" "another user cannot read this folder"
 fi
 
+as=()
 deps --foo
 exits "an unknown argument is misuse" 2
 like "and named" "$err" "unknown argument '--foo'"
