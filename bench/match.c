@@ -19,7 +19,7 @@ struct bench_matcher {
     int n;
 };
 
-/* ---- making ---- */
+/* ---- making ---------------------------------------------------------------------------------- */
 
 static pcre2_code *compile(const char *text, size_t len, int index, char *error, size_t size)
 {
@@ -129,7 +129,7 @@ void bench_matcher_free(struct bench_matcher *m)
     free(m);
 }
 
-/* ---- asking ---- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 static bool matches_element(const pcre2_code *re, const char *text, size_t len)
 {

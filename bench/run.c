@@ -9,7 +9,7 @@
 
 enum { ITERATIONS_MAX = 1000000000 };
 
-/* ---- what runs now, for watch.c ---- */
+/* ---- what runs now, for watch.c -------------------------------------------------------------- */
 
 static pthread_mutex_t running_lock = PTHREAD_MUTEX_INITIALIZER;
 static char running[256]; /* under running_lock */
@@ -28,7 +28,7 @@ static void set_running(const char *name)
     pthread_mutex_unlock(&running_lock);
 }
 
-/* ---- one call ---- */
+/* ---- one call -------------------------------------------------------------------------------- */
 
 static void call(struct bench_state *s)
 {
@@ -68,7 +68,7 @@ static void run_n(struct bench_state *s, int64_t n)
     set_running(before);
 }
 
-/* ---- growing ---- */
+/* ---- growing --------------------------------------------------------------------------------- */
 
 int64_t bench_predict(int64_t goal_ns, int64_t previous_n, int64_t previous_ns, int64_t last)
 {
@@ -101,7 +101,7 @@ static void run_until_long_enough(struct bench_state *s)
     }
 }
 
-/* ---- printing ---- */
+/* ---- printing -------------------------------------------------------------------------------- */
 
 static void name_with_procs(char *out, size_t size, const char *name, int procs)
 {
@@ -149,7 +149,7 @@ static bool run_first(struct bench_state *s)
     return false;
 }
 
-/* ---- -cpu and -count ---- */
+/* ---- -cpu and -count ------------------------------------------------------------------------- */
 
 /* Threads that a benchmark starts by itself are to have no more CPUs than -cpu says either. */
 static void set_procs(struct bench_context *c, int procs)
@@ -241,7 +241,7 @@ static void measure_all(struct bench_state *s)
     s->failed = any_failed;
 }
 
-/* ---- one benchmark and its parts ---- */
+/* ---- one benchmark and its parts ------------------------------------------------------------- */
 
 /* Takes the name. False: it failed. */
 static bool run_benchmark(struct bench_state *s, bool partial)

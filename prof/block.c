@@ -13,8 +13,7 @@ static _Atomic int64_t rate_ns;
 static atomic_bool with_sleep;
 static struct prof_bucket_table buckets;
 
-/* ---- recording
- * ---------------------------------------------------------------------------------------------- */
+/* ---- recording ------------------------------------------------------------------------------- */
 
 void prof_delay_add(struct prof_bucket_table *table, struct prof_thread *t, const uintptr_t *pcs,
                     int npcs, double count, int64_t delay_ns)
@@ -49,8 +48,7 @@ void prof_block_record(const struct prof_waiting *w, int64_t waited_ns)
     prof_delay_add(&buckets, w->t, w->pcs, w->npcs, count, waited_ns);
 }
 
-/* ---- rates
- * ---------------------------------------------------------------------------------------------- */
+/* ---- rates ----------------------------------------------------------------------------------- */
 
 int64_t prof_set_block_rate_ns(int64_t ns)
 {
@@ -86,8 +84,7 @@ void prof_block_fork_child(void)
     prof_bucket_drop(&buckets);
 }
 
-/* ---- the profile
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the profile ----------------------------------------------------------------------------- */
 
 struct filling {
     struct prof_snapshot *s;

@@ -102,7 +102,7 @@ const char *prof_call_name(long nr)
     return k ? k->name : NULL;
 }
 
-/* ---- before the signal: may it be sent? ---------------------------------------------------- */
+/* ---- before the signal: may it be sent? ------------------------------------------------------ */
 
 /* The descriptor is the process', so it can be asked from here. What is no socket has no such
  * timeout. */
@@ -188,7 +188,7 @@ enum prof_interruption prof_call_interruption(const struct prof_call *c)
     return PROF_CALL_BREAKS;
 }
 
-/* ---- in the handler: redo it --------------------------------------------------------------- */
+/* ---- in the handler: redo it ----------------------------------------------------------------- */
 
 #if defined(__x86_64__)
 

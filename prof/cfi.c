@@ -37,8 +37,7 @@ struct program {
     bool bad;
 };
 
-/* ---- reading
- * -------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static uint64_t read_bytes(struct program *c, size_t n)
 {
@@ -87,8 +86,7 @@ static void skip_block(struct program *c)
         c->p += n;
 }
 
-/* ---- the unwinding table
- * ----------------------------------------------------------------------------- */
+/* ---- the unwinding table --------------------------------------------------------------------- */
 
 static void set_register(struct row *r, uint64_t reg, enum where where, int64_t offset)
 {
@@ -200,8 +198,7 @@ static void run(struct program *c, struct row *r, const struct row *initial, uin
     }
 }
 
-/* ---- CIE and FDE
- * --------------------------------------------------------------------------------------- */
+/* ---- CIE and FDE ----------------------------------------------------------------------------- */
 
 static struct program entry_at(const uint8_t *p)
 {

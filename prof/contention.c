@@ -22,8 +22,7 @@ _Atomic uint32_t prof_contention_waiters[PROF_CONTENTION_LISTS];
 static _Atomic int64_t fraction;
 static struct prof_bucket_table buckets;
 
-/* ---- lists of waiters
- * ---------------------------------------------------------------------------------------------- */
+/* ---- lists of waiters ------------------------------------------------------------------------ */
 
 static void append_locked(unsigned i, struct prof_waiter *w, const void *object)
 {
@@ -75,8 +74,7 @@ bool prof_contention_enter(struct prof_waiter *w, const void *object, const void
     return true;
 }
 
-/* ---- condition variables
- * ---------------------------------------------------------------------------------------------- */
+/* ---- condition variables --------------------------------------------------------------------- */
 
 static struct prof_waiter *first_locked(unsigned i, const void *object, const void *condition)
 {
@@ -157,8 +155,7 @@ void prof_contention_leave(struct prof_waiter *w, bool woken)
     }
 }
 
-/* ---- charging
- * ---------------------------------------------------------------------------------------------- */
+/* ---- charging -------------------------------------------------------------------------------- */
 
 int64_t prof_contention_charge(const void *lock)
 {
@@ -195,8 +192,7 @@ void prof_contention_record(int64_t delay_ns, struct prof_site site)
     errno = saved;
 }
 
-/* ---- the fraction
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the fraction ---------------------------------------------------------------------------- */
 
 int64_t prof_set_mutex_fraction(int64_t one_in)
 {
@@ -216,8 +212,7 @@ void prof_contention_fork_child(void)
     prof_bucket_drop(&buckets);
 }
 
-/* ---- the profile
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the profile ----------------------------------------------------------------------------- */
 
 static int fill(const struct prof_source *self, struct prof_snapshot *s)
 {

@@ -4,8 +4,9 @@
  * The kernel merges expiries that it could not deliver in time and says how many (si_overrun), so a
  * sample weighs 1 + overrun and the sum is right even above the kernel's tick rate. The first
  * expiry comes at a random point of the first period, so that threads shorter than a period are
- * counted fairly, too. Where the kernel refuses a timer (its pending-signal limit), the
- * process-wide ITIMER_PROF serves. */
+ * counted fairly, too. CPU timers only expire at a kernel tick (4 ms at 250 Hz); what a thread
+ * still owes when it ends is spread over the stacks that its likes were seen with. Where the kernel
+ * refuses a timer (its pending-signal limit), the process-wide ITIMER_PROF serves. */
 #include "prof/internal.h"
 
 #include <errno.h>
@@ -42,13 +43,17 @@ static int64_t started_ns;
 
 /* ---- a tick ---------------------------------------------------------------------------------- */
 
-static void record(const uintptr_t *pcs, int n, struct prof_thread *t, int64_t ticks)
+/* A bucket's values. Its tag is the thread's start routine: whose stacks may stand for whose. */
+enum { SEEN, OWED };
+
+static void record(const uintptr_t *pcs, int n, struct prof_thread *t, int value, int64_t ticks)
 {
     const struct prof_labels *labels =
         t ? atomic_load_explicit(&t->labels, memory_order_acquire) : NULL;
-    struct prof_bucket *b = prof_bucket_get(&buckets, pcs, n, labels, 0);
+    int64_t start = t ? (int64_t)(intptr_t)atomic_load(&t->start_routine) : 0;
+    struct prof_bucket *b = prof_bucket_get(&buckets, pcs, n, labels, start);
     if (b)
-        atomic_fetch_add_explicit(&b->values[0], ticks, memory_order_relaxed);
+        atomic_fetch_add_explicit(&b->values[value], ticks, memory_order_relaxed);
     else
         atomic_fetch_add_explicit(&prof_dropped.cpu_samples, (uint64_t)ticks, memory_order_relaxed);
 }
@@ -60,7 +65,7 @@ static void record_interrupted(const siginfo_t *info, const void *ucontext)
     int64_t ticks = 1 + (info->si_code == SI_TIMER ? info->si_overrun : 0);
     if (t)
         t->cpu_ticks += ticks;
-    record(pcs, prof_stack_signal(pcs, PROF_MAX_FRAMES, ucontext), t, ticks);
+    record(pcs, prof_stack_signal(pcs, PROF_MAX_FRAMES, ucontext), t, SEEN, ticks);
 }
 
 void prof_cpu_tick(const siginfo_t *info, const void *ucontext)
@@ -71,8 +76,7 @@ void prof_cpu_tick(const siginfo_t *info, const void *ucontext)
     atomic_fetch_sub(&handlers, 1);
 }
 
-/* ---- timers
- * ------------------------------------------------------------------------------------------ */
+/* ---- timers ---------------------------------------------------------------------------------- */
 
 static struct timespec timespec_of(int64_t ns)
 {
@@ -129,7 +133,7 @@ static void charge_what_is_owed(struct prof_thread *t)
     int64_t over_ns = cpu_time_ns(CLOCK_THREAD_CPUTIME_ID) - t->cpu_first_ns;
     int64_t owed = over_ns < 0 ? 0 : 1 + over_ns / period_ns - t->cpu_ticks;
     if (owed > 0 && start && atomic_load(&running))
-        record(&start, 1, t, owed);
+        record(&start, 1, t, OWED, owed);
 }
 
 void prof_cpu_thread_exit_locked(struct prof_thread *t)
@@ -178,8 +182,7 @@ static int arm_all_locked(void)
     return 0;
 }
 
-/* ---- start and stop
- * ------------------------------------------------------------------------------------ */
+/* ---- start and stop -------------------------------------------------------------------------- */
 
 static int start_locked(int hz, bool alone)
 {
@@ -233,13 +236,53 @@ int64_t prof_cpu_count(void)
 
 static void add_sample(struct prof_bucket *b, void *arg)
 {
-    struct prof_snapshot *s = arg;
-    int64_t ticks = atomic_load_explicit(&b->values[0], memory_order_relaxed);
-    struct prof_sample sample = {.pcs = b->pcs, .npcs = b->npcs, .labels = b->labels};
-    sample.values[0] = ticks;
-    sample.values[1] = ticks * s->period;
-    if (ticks > 0)
-        prof_snapshot_add(s, &sample); /* without memory the writer reports what it got */
+    struct prof_sample sample = {
+        .pcs = b->pcs, .npcs = b->npcs, .labels = b->labels, .tag = b->tag};
+    sample.values[SEEN] = atomic_load_explicit(&b->values[SEEN], memory_order_relaxed);
+    sample.values[OWED] = atomic_load_explicit(&b->values[OWED], memory_order_relaxed);
+    prof_snapshot_add(arg, &sample); /* without memory the writer reports what it got */
+}
+
+/* A thread's samples fall on its CPU time at random, so the stacks seen in threads of one kind show
+ * where that kind spends its time; fewer than these say too little, and the ticks stay with the
+ * start routine. */
+enum { SPREAD_MIN = 5, SPREAD = 2 };
+
+static void spread(struct prof_snapshot *s, struct prof_sample *owing)
+{
+    int64_t total = 0, seen = 0, given = 0, owed = owing->values[OWED];
+    for (int pass = 0; pass < 2; pass++)
+        for (struct prof_sample *e = s->samples; e < s->samples + s->nsamples; e++) {
+            if (e->tag != owing->tag || e->labels != owing->labels)
+                continue;
+            if (pass == 0) {
+                total += e->values[SEEN];
+            } else if (total >= SPREAD_MIN) {
+                seen += e->values[SEEN];
+                e->values[SPREAD] += owed * seen / total - given;
+                given = owed * seen / total;
+            }
+        }
+    owing->values[SPREAD] += owed - given;
+}
+
+/* To the values of the profile: ticks and nanoseconds. */
+static void settle(struct prof_snapshot *s)
+{
+    for (size_t i = 0; i < s->nsamples; i++)
+        if (s->samples[i].values[OWED] > 0)
+            spread(s, &s->samples[i]);
+    size_t kept = 0;
+    for (size_t i = 0; i < s->nsamples; i++) {
+        struct prof_sample e = s->samples[i];
+        int64_t ticks = e.values[SEEN] + e.values[SPREAD];
+        e.values[0] = ticks;
+        e.values[1] = ticks * s->period;
+        e.values[SPREAD] = e.tag = 0;
+        if (ticks > 0)
+            s->samples[kept++] = e;
+    }
+    s->nsamples = kept;
 }
 
 static int write_and_clear(int fd, struct prof_snapshot *s)
@@ -247,6 +290,7 @@ static int write_and_clear(int fd, struct prof_snapshot *s)
     int rc = 0;
     if (fd >= 0) {
         prof_bucket_each(&buckets, add_sample, s);
+        settle(s);
         rc = prof_encode_proto(s, fd);
     }
     free(s->samples);

@@ -35,7 +35,7 @@ struct prof_custom {
 
 static _Atomic(struct prof_custom *) customs;
 
-/* ---- handles ------------------------------------------------------------------------------- */
+/* ---- handles --------------------------------------------------------------------------------- */
 
 static size_t home_of(const struct prof_custom *p, const void *handle)
 {
@@ -102,7 +102,7 @@ static int remove_locked(struct prof_custom *p, const void *handle)
     return 0;
 }
 
-/* ---- the stack ----------------------------------------------------------------------------- */
+/* ---- the stack ------------------------------------------------------------------------------- */
 
 static struct prof_bucket *bucket_of_caller(struct prof_custom *p, int skip, const void *from)
 {
@@ -154,7 +154,7 @@ PROF_API int64_t prof_custom_count(struct prof_custom *p)
     return n;
 }
 
-/* ---- as a source --------------------------------------------------------------------------- */
+/* ---- as a source ----------------------------------------------------------------------------- */
 
 struct filling {
     struct prof_snapshot *s;
@@ -183,7 +183,7 @@ static int64_t count(const struct prof_source *self)
     return prof_custom_count((struct prof_custom *)self);
 }
 
-/* ---- new profiles -------------------------------------------------------------------------- */
+/* ---- new profiles ---------------------------------------------------------------------------- */
 
 /* Names end up in addresses, in file names and in the first line of a text. */
 static bool is_name(const char *name)
@@ -243,7 +243,7 @@ PROF_API int prof_custom_new(const char *name, struct prof_custom **out)
     return rc;
 }
 
-/* ---- fork ---------------------------------------------------------------------------------- */
+/* ---- fork ------------------------------------------------------------------------------------ */
 
 static struct prof_custom *held; /* by the fork; later ones are not */
 

@@ -50,7 +50,7 @@ static struct {
     struct round *retired; /* no longer in rounds, but a handler may still have seen them there */
 } dumping;
 
-/* ---- the handler's part -------------------------------------------------------------------- */
+/* ---- the handler's part ---------------------------------------------------------------------- */
 
 static struct request *find_request(struct round *round, pid_t tid)
 {
@@ -107,7 +107,7 @@ bool prof_dump_answer(void *ucontext)
     return answered;
 }
 
-/* ---- whom to ask --------------------------------------------------------------------------- */
+/* ---- whom to ask ----------------------------------------------------------------------------- */
 
 static int by_tid(const void *a, const void *b)
 {
@@ -264,7 +264,7 @@ static void ask_blockers_again(struct round *round, int tasks)
     }
 }
 
-/* ---- the answers --------------------------------------------------------------------------- */
+/* ---- the answers ----------------------------------------------------------------------------- */
 
 static void forget_the_dead(struct round *round)
 {
@@ -332,7 +332,7 @@ static struct prof_dump *conclude_all(struct round *round)
     return d;
 }
 
-/* ---- rounds -------------------------------------------------------------------------------- */
+/* ---- rounds ---------------------------------------------------------------------------------- */
 
 static void open_round_locked(struct round *round)
 {

@@ -26,7 +26,7 @@ static const struct prof_description description = {
     .text = PROF_TEXT_COUNT,
 };
 
-/* ---- counts by stack ----------------------------------------------------------------------- */
+/* ---- counts by stack ------------------------------------------------------------------------- */
 
 static size_t count_pcs(const struct prof_dump *d)
 {
@@ -65,7 +65,7 @@ static int64_t count(const struct prof_source *self)
     return prof_dump_count();
 }
 
-/* ---- thread by thread ---------------------------------------------------------------------- */
+/* ---- thread by thread ------------------------------------------------------------------------ */
 
 static const char *state_word(char state)
 {

@@ -24,8 +24,7 @@ static struct prof_lock rate_lock;
 static int64_t rates[RATES_MAX] = {[1] = PROF_HEAP_RATE_DEFAULT}; /* by epoch, from 1 on */
 static uint32_t epochs_used = 1;                                  /* the last one */
 
-/* ---- sampling
- * --------------------------------------------------------------------------------------- */
+/* ---- sampling -------------------------------------------------------------------------------- */
 
 /* Bytes up to the next sample point; 0: every allocation is one. */
 static uint64_t draw_distance(struct prof_thread *t, int64_t rate)
@@ -123,8 +122,7 @@ void prof_heap_restore(const struct prof_live *entry)
                               memory_order_relaxed);
 }
 
-/* ---- the rate
- * ------------------------------------------------------------------------------------------ */
+/* ---- the rate -------------------------------------------------------------------------------- */
 
 /* A rate that was in force before gets its epoch back, and so its buckets. false: too many
  * different rates. */
@@ -168,8 +166,7 @@ void prof_heap_init(void)
         prof_set_heap_rate(bytes);
 }
 
-/* ---- the profiles
- * ----------------------------------------------------------------------------------------- */
+/* ---- the profiles ---------------------------------------------------------------------------- */
 
 /* How many allocations one sample of this mean size stands for. */
 static double weight_of(double mean_bytes, int64_t rate)

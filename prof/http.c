@@ -33,8 +33,7 @@ static const struct http_endpoint endpoints[] = {
 static const struct http_endpoint named = {
     .in_thread = true, .prepare = http_named_prepare, .run = http_named_run};
 
-/* ---- begin and end
- * ---------------------------------------------------------------------------------- */
+/* ---- begin and end --------------------------------------------------------------------------- */
 
 int prof_http_mount(const struct prof_http_options *options, struct prof_http **out)
 {
@@ -115,8 +114,7 @@ void prof_http_free(struct prof_http *http)
     free(http);
 }
 
-/* ---- what is in hand
- * ---------------------------------------------------------------------------------- */
+/* ---- what is in hand ------------------------------------------------------------------------- */
 
 static void request_link(struct http_request *r)
 {
@@ -175,8 +173,7 @@ bool prof_http_completed(struct prof_http *http, void **request)
     return true;
 }
 
-/* ---- the head of a request
- * ------------------------------------------------------------------------------ */
+/* ---- the head of a request ------------------------------------------------------------------- */
 
 /* What follows /debug/pprof/, or NULL when the path is not ours; "/debug/pprof" itself gives "". */
 static const char *path_within(const char *url)
@@ -287,8 +284,7 @@ static enum MHD_Result request_begin(struct prof_http *http, struct MHD_Connecti
     return MHD_YES;
 }
 
-/* ---- the body of a request
- * ---------------------------------------------------------------------------- */
+/* ---- the body of a request ------------------------------------------------------------------- */
 
 static void body_add(struct http_request *r, const char *data, size_t bytes)
 {
@@ -311,8 +307,7 @@ static void body_add(struct http_request *r, const char *data, size_t bytes)
     r->body[r->body_bytes] = '\0';
 }
 
-/* ---- the answer
- * ------------------------------------------------------------------------------------------ */
+/* ---- the answer ------------------------------------------------------------------------------ */
 
 static bool work_begin(struct prof_http *http)
 {

@@ -61,8 +61,7 @@ static int read_seconds(struct http_request *r)
     return http_param_int(r, "seconds", 1, r->http->settings.max_seconds, takes, &r->seconds);
 }
 
-/* ---- profile
- * ---------------------------------------------------------------------------------------------- */
+/* ---- profile --------------------------------------------------------------------------------- */
 
 void http_profile_prepare(struct http_request *r)
 {
@@ -96,8 +95,7 @@ void http_profile_run(struct http_request *r)
     }
 }
 
-/* ---- named profiles
- * ----------------------------------------------------------------------------------------- */
+/* ---- named profiles -------------------------------------------------------------------------- */
 
 static bool supports_delta(const char *name)
 {

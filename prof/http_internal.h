@@ -37,8 +37,7 @@ int http_fail(int err, const char *format, ...) __attribute__((format(printf, 2,
 /* 0, or the status to refuse with: 401 or 403. */
 int http_auth_check(const struct http_settings *s, struct MHD_Connection *connection, int socket);
 
-/* ---- http_answer.c: what a request is answered
- * ----------------------------------------------------- */
+/* ---- http_answer.c: what a request is answered ----------------------------------------------- */
 
 /* The body is, in this order: the file fd, the memory body, the text. */
 struct http_answer {
@@ -61,8 +60,7 @@ bool http_answer_open(struct http_answer *a);
 enum MHD_Result http_answer_send(struct http_answer *a, struct MHD_Connection *connection);
 void http_answer_release(struct http_answer *a);
 
-/* ---- http.c: requests
- * ------------------------------------------------------------------------------- */
+/* ---- http.c: requests ------------------------------------------------------------------------ */
 
 struct http_request;
 
@@ -117,16 +115,14 @@ struct prof_http {
     struct http_listener *listener; /* NULL: mounted */
 };
 
-/* ---- http_thread.c
- * --------------------------------------------------------------------------------- */
+/* ---- http_thread.c --------------------------------------------------------------------------- */
 
 /* pthread_create for a thread that takes no signals of the application's. 0 or a negative errno. */
 int http_thread_start(pthread_t *thread, const char *name, void *(*fn)(void *), void *arg);
 /* Waits for ns. -ECANCELED: the client hung up, or the server stops. */
 int http_wait(const struct http_request *r, int64_t ns);
 
-/* ---- http_param.c
- * ------------------------------------------------------------------------------------ */
+/* ---- http_param.c ---------------------------------------------------------------------------- */
 
 /* Reads ?name= as a whole number. Absent: 0, *out untouched. -EINVAL: an error is in r->answer,
  * `takes` says what the parameter takes. */
@@ -138,8 +134,7 @@ bool http_param_query(struct http_request *r, char *out, size_t size);
  */
 bool http_param_encode(char *out, size_t size, const char *s, const char *keep);
 
-/* ---- the endpoints' own files
- * ------------------------------------------------------------------------ */
+/* ---- the endpoints' own files ---------------------------------------------------------------- */
 
 void http_profile_prepare(struct http_request *r); /* http_capture.c */
 void http_profile_run(struct http_request *r);
@@ -151,8 +146,7 @@ void http_symbol_run(struct http_request *r);
 void http_cmdline_run(struct http_request *r);
 void http_index_run(struct http_request *r); /* http_index.c */
 
-/* ---- http_listen.c
- * ------------------------------------------------------------------------------------- */
+/* ---- http_listen.c --------------------------------------------------------------------------- */
 
 int http_listen_start(struct prof_http *http);
 void http_listen_stop(struct prof_http *http);

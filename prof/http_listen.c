@@ -35,8 +35,7 @@ struct http_listener {
 static pthread_mutex_t listeners_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct http_listener *listeners;
 
-/* ---- fork
- * --------------------------------------------------------------------------------------------- */
+/* ---- fork ------------------------------------------------------------------------------------ */
 
 static void fork_prepare(void)
 {
@@ -102,8 +101,7 @@ static void listener_unlink(struct http_listener *l)
     pthread_mutex_unlock(&listeners_lock);
 }
 
-/* ---- connections
- * ---------------------------------------------------------------------------------------- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 static int socket_of(struct MHD_Connection *connection)
 {
@@ -164,8 +162,7 @@ static int cut_late(struct http_listener *l)
     return (int)(next_ns / NS_PER_MS < 3600000 ? next_ns / NS_PER_MS + 1 : 3600000);
 }
 
-/* ---- requests
- * ------------------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static enum MHD_Result answer_outside(struct MHD_Connection *connection, const char *url)
 {
@@ -234,8 +231,7 @@ static size_t unescape(void *arg, struct MHD_Connection *connection, char *s)
     return (size_t)(out - s);
 }
 
-/* ---- the thread
- * ------------------------------------------------------------------------------------------- */
+/* ---- the thread ------------------------------------------------------------------------------ */
 
 static int wait_ms(struct http_listener *l)
 {

@@ -10,8 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- symbol
- * ---------------------------------------------------------------------------------------------- */
+/* ---- symbol ---------------------------------------------------------------------------------- */
 
 /* libmicrohttpd has split the query at '&' and '=' and turned '+' into a space; the pcs have none
  * of those. */
@@ -86,8 +85,7 @@ void http_symbol_run(struct http_request *r)
                           strerrordesc_np(-err));
 }
 
-/* ---- cmdline
- * ---------------------------------------------------------------------------------------------- */
+/* ---- cmdline --------------------------------------------------------------------------------- */
 
 /* The kernel ends every argument with a NUL; Go joins them with one. */
 static void drop_last_nul(int fd)

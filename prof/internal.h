@@ -15,7 +15,7 @@
 /* -fvisibility=hidden speaks of definitions only; this spares the users of these names the way through the GOT. */
 #pragma GCC visibility push(hidden)
 
-/* ---- floor 1: stack.c, clock ------------------------------------------------------------------- */
+/* ---- floor 1: stack.c, clock ----------------------------------------------------------------- */
 
 enum { PROF_MAX_FRAMES = 128 };
 
@@ -36,7 +36,7 @@ static inline int64_t prof_now_ns(void)
     return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
 }
 
-/* ---- floor 1: memory of our own ------------------------------------------------------------------ */
+/* ---- floor 1: memory of our own -------------------------------------------------------------- */
 
 /* Whole pages from the kernel, zeroed. NULL: none. Async-signal-safe, keeps errno. */
 void *prof_pages_alloc(size_t bytes);
@@ -75,7 +75,7 @@ void prof_private_free(void *p);
 void *prof_private_realloc(void *p, size_t n);
 bool prof_is_private(const void *p);
 
-/* ---- what was dropped: counters, added to from anywhere ------------------------------------------- */
+/* ---- what was dropped: counters, added to from anywhere -------------------------------------- */
 
 struct prof_drop_counters {
     _Atomic uint64_t cpu_samples, cpu_timers, heap_samples, lock_samples, labels, threads;
@@ -87,7 +87,7 @@ static inline void prof_drop(_Atomic uint64_t *counter)
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-/* ---- floor 1: symbolize.c ------------------------------------------------------------------------ */
+/* ---- floor 1: symbolize.c -------------------------------------------------------------------- */
 
 struct prof_mapping {
     uintptr_t start, end;
@@ -125,7 +125,7 @@ int prof_symbolize(const uintptr_t *pcs, size_t n, struct prof_symbols *out);
 const struct prof_location *prof_symbols_find(const struct prof_symbols *s, uintptr_t pc);
 void prof_symbols_free(struct prof_symbols *s);
 
-/* ---- floor 1: pool.c ------------------------------------------------------------------------------- */
+/* ---- floor 1: pool.c ------------------------------------------------------------------------- */
 
 /* Memory that is freed all at once, and strings kept once each, numbered from 0 (always ""). A failed
  * allocation is remembered in `failed`, so that users check once, at the end. Zeroed, it is empty and ready. */
@@ -148,14 +148,14 @@ size_t prof_utf8_sequence(const unsigned char *text, size_t size);
 const char *prof_pool_string(struct prof_pool *p, const char *text);
 void prof_pool_free(struct prof_pool *p);
 
-/* ---- floor 1: room.c ------------------------------------------------------------------------------- */
+/* ---- floor 1: room.c ------------------------------------------------------------------------- */
 
 /* Calls fn where it has 512 KB of stack: here, or on a thread made for it. What fn returns, or -ENOMEM. */
 int prof_with_room(int (*fn)(void *arg), void *arg);
 /* The same without another thread: on this stack, else on one of its own. For the end of a process. */
 int prof_with_own_room(int (*fn)(void *arg), void *arg);
 
-/* ---- floor 1: wire.c ------------------------------------------------------------------------------- */
+/* ---- floor 1: wire.c ------------------------------------------------------------------------- */
 
 /* Writes all of it. 0, or what write(2) said. */
 int prof_write_all(int fd, const void *data, size_t size);
@@ -189,7 +189,7 @@ void prof_wire_packed(struct prof_wire *w, int field, const uint64_t *values, si
 size_t prof_wire_begin(struct prof_wire *w, int field);
 void prof_wire_end(struct prof_wire *w, size_t at);
 
-/* ---- floor 2: label.c ----------------------------------------------------------------------------- */
+/* ---- floor 2: label.c ------------------------------------------------------------------------ */
 
 struct prof_label {
     const char *key, *value;
@@ -202,7 +202,7 @@ struct prof_labels {
     struct prof_label labels[]; /* in the order of the keys */
 };
 
-/* ---- floor 2: bucket.c ----------------------------------------------------------------------------- */
+/* ---- floor 2: bucket.c ----------------------------------------------------------------------- */
 
 enum { PROF_MAX_VALUES = 4 };
 
@@ -231,7 +231,7 @@ int64_t prof_bucket_count(struct prof_bucket_table *t);
 /* Frees every bucket. Nobody may be using the table. */
 void prof_bucket_drop(struct prof_bucket_table *t);
 
-/* ---- floor 2: wait.c ------------------------------------------------------------------------------------ */
+/* ---- floor 2: wait.c ------------------------------------------------------------------------- */
 
 enum prof_wait {
     PROF_WAIT_NONE,
@@ -264,7 +264,7 @@ struct prof_waiter {
     int64_t charged_ns; /* the time up to which waiting was charged */
 };
 
-/* ---- floor 2: thread.c --------------------------------------------------------------------------------- */
+/* ---- floor 2: thread.c ----------------------------------------------------------------------- */
 
 enum { PROF_LABEL_DEPTH = 32 };
 
@@ -361,7 +361,7 @@ void prof_label_fork_done(void);
 /* Creation stacks: threadcreate profile. */
 extern struct prof_bucket_table prof_thread_creators;
 
-/* ---- floor 2: task.c, call.c: a thread as the kernel sees it ------------------------------------------------------ */
+/* ---- floor 2: task.c, call.c: a thread as the kernel sees it --------------------------------- */
 
 struct prof_task {
     char name[16];       /* "" when unknown */
@@ -396,7 +396,7 @@ const char *prof_call_name(long nr);
 /* In a handler: if it interrupted this call and nothing else did, the call begins anew when the handler returns. */
 bool prof_call_redo(const struct prof_call *c, void *ucontext);
 
-/* ---- floor 2: signal.c: SIGPROF ------------------------------------------------------------------------------ */
+/* ---- floor 2: signal.c: SIGPROF -------------------------------------------------------------- */
 
 /* Installs libprof's handler if it is not in force; whoever's was gets the signals that are not libprof's. */
 int prof_signal_install(void);
@@ -407,7 +407,7 @@ bool prof_signal_is_ours(const siginfo_t *info);
 /* Makes the thread run prof_dump_answer. -ESRCH: it is gone. */
 int prof_signal_send(pid_t tid);
 
-/* ---- floor 3: dump.c: every thread's stack at one moment ----------------------------------------------------------- */
+/* ---- floor 3: dump.c: every thread's stack at one moment ------------------------------------- */
 
 struct prof_dump_thread {
     pid_t tid;
@@ -440,7 +440,7 @@ void prof_dump_fork_child(void);
 /* How many threads there are. */
 int64_t prof_dump_count(void);
 
-/* ---- floor 3: cpu.c, heap.c ------------------------------------------------------------------------------ */
+/* ---- floor 3: cpu.c, heap.c ------------------------------------------------------------------ */
 
 /* Arms the thread's CPU timer if a CPU profile runs; deletes it; the same when the calling thread ends. */
 void prof_cpu_thread_start_locked(struct prof_thread *t);
@@ -480,12 +480,12 @@ bool prof_live_take(uintptr_t p, struct prof_live *out);
 void prof_live_fork_prepare(void);
 void prof_live_fork_done(void);
 
-/* ---- floor 3: block.c, contention.c; the hooks are in mutex.c, rwlock.c, cond.c, ... (wait.h) ------------- */
+/* ---- floor 3: block.c, contention.c; the hooks are in mutex.c, rwlock.c, cond.c, ... (wait.h)  */
 
 void prof_lock_init(void); /* rates from the environment */
 void prof_lock_fork_child(void);
 
-/* ---- floor 4: profile.c ----------------------------------------------------------------------------- */
+/* ---- floor 4: profile.c ---------------------------------------------------------------------- */
 
 struct prof_value_type {
     const char *type, *unit;

@@ -36,8 +36,7 @@ static struct {
 } real = {boot_malloc,   boot_calloc,         boot_realloc, boot_free,   boot_aligned_alloc,
           boot_memalign, boot_posix_memalign, boot_valloc,  boot_pvalloc};
 
-/* ---- before the real ones are known
- * ------------------------------------------------------------------- */
+/* ---- before the real ones are known ---------------------------------------------------------- */
 
 static char boot_block[64 << 10] __attribute__((aligned(64)));
 static _Atomic size_t boot_used;
@@ -138,8 +137,7 @@ static void boot_free(void *p)
         real.free(p);
 }
 
-/* ---- counting and sampling
- * ------------------------------------------------------------------------------ */
+/* ---- counting and sampling ------------------------------------------------------------------- */
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -256,8 +254,7 @@ PROF_API int posix_memalign(void **out, size_t align, size_t n)
     return rc;
 }
 
-/* ---- free and realloc
- * ------------------------------------------------------------------------------------- */
+/* ---- free and realloc ------------------------------------------------------------------------ */
 
 /* The thread is new, or p is perhaps a sampled block; a boot block always is. */
 static __attribute__((noinline)) void free_slowly(void *p)

@@ -25,8 +25,7 @@ enum {
 };
 static const unsigned WORD_WAITERS = 0x80000000u; /* and whether somebody waits */
 
-/* ---- what a mutex's fields say
- * -------------------------------------------------------------------------- */
+/* ---- what a mutex's fields say --------------------------------------------------------------- */
 
 static inline unsigned word_of(const pthread_mutex_t *m)
 {
@@ -165,8 +164,7 @@ PROF_API int pthread_mutex_clocklock(pthread_mutex_t *m, clockid_t clock,
     return PROF_REAL(pthread_mutex_clocklock) ? lock_until(&r, PROF_SITE) : ENOSYS;
 }
 
-/* ---- unlock
- * ---------------------------------------------------------------------------------------------- */
+/* ---- unlock ---------------------------------------------------------------------------------- */
 
 static __attribute__((noinline)) int unlock_slowly(pthread_mutex_t *m, struct prof_site site)
 {

@@ -33,7 +33,7 @@ PROF_API int prof_cpu_start(int hz);
  * -EINVAL: none runs. Else what write(2) said; the profile is stopped all the same. */
 PROF_API int prof_cpu_stop(int fd);
 
-/* ---- named profiles --------------------------------------------------------------------------- */
+/* ---- named profiles -------------------------------------------------------------------------- */
 
 /* The names: "heap", "allocs", "goroutine" ("thread" is the same), "threadcreate", "block", "mutex", and
  * those made with prof_custom_new. */
@@ -62,7 +62,7 @@ PROF_API void prof_snapshot_free(struct prof_snapshot *s);
 PROF_API int prof_symbol_names(const uintptr_t *pcs, size_t n,
                                void (*found)(uintptr_t pc, const char *name, void *arg), void *arg);
 
-/* ---- rates ------------------------------------------------------------------------------------ */
+/* ---- rates ----------------------------------------------------------------------------------- */
 
 enum { PROF_HEAP_RATE_DEFAULT = 512 * 1024 };
 
@@ -88,7 +88,7 @@ PROF_API int64_t prof_set_mutex_fraction(int64_t fraction);
  * sets it before main. Returns what was in force. */
 PROF_API bool prof_set_block_sleep(bool on);
 
-/* ---- exact allocation counts ------------------------------------------------------------------- */
+/* ---- exact allocation counts ----------------------------------------------------------------- */
 
 struct prof_alloc_counts {
     uint64_t mallocs;     /* allocations, all threads, since start; a failed one only if it was below 1 GiB */
@@ -100,7 +100,7 @@ struct prof_alloc_counts {
  * one allocation of the new size and one free. libprof's own allocations are not counted. */
 PROF_API void prof_alloc_counts(struct prof_alloc_counts *out);
 
-/* ---- labels ------------------------------------------------------------------------------------ */
+/* ---- labels ---------------------------------------------------------------------------------- */
 
 /* Labels are key=value pairs on the calling thread's samples. A thread starts with those of the thread that
  * created it. Strings are copied, and those of 65536 different sets of labels are kept for ever: a value that never comes
@@ -123,7 +123,7 @@ static inline void prof_label_scope_end(const int *pushed)
     __attribute__((cleanup(prof_label_scope_end), unused)) const int PROF_CONCAT(prof_scope_, __LINE__) =              \
         prof_label_push((key), (value))
 
-/* ---- custom profiles ---------------------------------------------------------------------------- */
+/* ---- custom profiles ------------------------------------------------------------------------- */
 
 /* What the program itself hands out and takes back (connections, buffers, handles of its own), each with the stack that
  * made it: a leak shows as a stack whose count grows. As Go's pprof.NewProfile. Read like any other, with prof_write(name).
@@ -146,7 +146,7 @@ PROF_API int prof_custom_remove(struct prof_custom *p, const void *handle);
 /* The number of handles in it. -EINVAL: NULL. */
 PROF_API int64_t prof_custom_count(struct prof_custom *p);
 
-/* ---- what could not be recorded ------------------------------------------------------------------ */
+/* ---- what could not be recorded -------------------------------------------------------------- */
 
 struct prof_drops {
     uint64_t cpu_samples;  /* CPU ticks: no memory for the stack, or the unwinder was not safe to enter */

@@ -23,7 +23,7 @@ struct prof_preload {
 };
 extern struct prof_preload prof_preload;
 
-/* ---- preload_out.c ---- */
+/* ---- preload_out.c --------------------------------------------------------------------------- */
 
 /* There is something to write, and this is the process to write it (not one that vfork made). */
 bool prof_out_wanted(void);
@@ -41,13 +41,13 @@ void prof_out_fork_child(void);
 void prof_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void prof_complain_init(void);
 
-/* ---- preload_end.c ---- */
+/* ---- preload_end.c --------------------------------------------------------------------------- */
 
 /* Takes the signals that would end the process, as long as the program leaves them at their
  * default. */
 void prof_end_init(void);
 
-/* ---- preload_serve.c ---- */
+/* ---- preload_serve.c ------------------------------------------------------------------------- */
 
 /* Starts the endpoints. With `wait`, when it returns they answer, or the user has been told why
  * not. */

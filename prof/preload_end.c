@@ -32,8 +32,7 @@ static bool taken[NSIG]; /* set before main */
 
 static int (*real_sigaction)(int, const struct sigaction *, struct sigaction *);
 
-/* ---- the end
- * ------------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static struct {
     int signal; /* 0: exit */
@@ -108,8 +107,7 @@ static void write_in_private(void)
     errno = saved;
 }
 
-/* ---- exit, quick_exit, _exit
- * ------------------------------------------------------------------------------ */
+/* ---- exit, quick_exit, _exit ----------------------------------------------------------------- */
 
 __attribute__((destructor(102))) static void on_exit_(void)
 {
@@ -137,8 +135,7 @@ PROF_API _Noreturn void _Exit(int status)
     end_by_exit(status);
 }
 
-/* ---- signals
- * --------------------------------------------------------------------------------------------- */
+/* ---- signals --------------------------------------------------------------------------------- */
 
 /* The thread is inside libprof, for microseconds as a rule: the signal comes again. */
 static bool come_again(int sig)

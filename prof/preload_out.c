@@ -26,8 +26,7 @@ static _Atomic enum state state;
 static _Atomic int64_t began_ns;
 static const int64_t patience_ns = INT64_C(10000000000);
 
-/* ---- complaints
- * -------------------------------------------------------------------------------------- */
+/* ---- complaints ------------------------------------------------------------------------------ */
 
 static struct stat standard_error; /* what it was before main; zero: nothing */
 
@@ -53,8 +52,7 @@ void prof_complain(const char *format, ...)
     prof_write_all(STDERR_FILENO, line, strlen(line));
 }
 
-/* ---- the folder
- * ---------------------------------------------------------------------------------------- */
+/* ---- the folder ------------------------------------------------------------------------------ */
 
 static char own_folder[PATH_MAX + 64]; /* "": not made yet */
 
@@ -88,8 +86,7 @@ static int open_folder(void)
     return dir < 0 ? -errno : dir;
 }
 
-/* ---- a file
- * --------------------------------------------------------------------------------------------- */
+/* ---- a file ---------------------------------------------------------------------------------- */
 
 static int write_cpu(const char *unused, int fd)
 {
@@ -162,8 +159,7 @@ void prof_out_address(const char *address)
     close(dir);
 }
 
-/* ---- at the end
- * --------------------------------------------------------------------------------------------- */
+/* ---- at the end ------------------------------------------------------------------------------ */
 
 static int write_all(void)
 {

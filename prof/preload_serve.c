@@ -34,8 +34,7 @@ static struct {
 enum { NOT_YET, DONE };
 static _Atomic uint32_t state;
 
-/* ---- libprof-http.so
- * ------------------------------------------------------------------------------- */
+/* ---- libprof-http.so ------------------------------------------------------------------------- */
 
 static bool load(void)
 {
@@ -59,8 +58,7 @@ static bool load(void)
     return http.start != NULL;
 }
 
-/* ---- on the starter's thread
- * --------------------------------------------------------------------------- */
+/* ---- on the starter's thread ----------------------------------------------------------------- */
 
 static void leave_descriptors(void)
 {
@@ -104,8 +102,7 @@ static void *start(void *unused)
     return NULL;
 }
 
-/* ---- from the constructor, or in a forked child
- * ------------------------------------------------------- */
+/* ---- from the constructor, or in a forked child ---------------------------------------------- */
 
 /* None of the program's handlers may run on a thread that it does not know. */
 static int start_thread(void)

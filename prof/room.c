@@ -73,8 +73,7 @@ int prof_with_room(int (*fn)(void *arg), void *arg)
     return enough_here() ? fn(arg) : run_elsewhere(&w);
 }
 
-/* ---- without a thread
- * ----------------------------------------------------------------------------- */
+/* ---- without a thread ------------------------------------------------------------------------ */
 
 static struct work own;
 static ucontext_t back;

@@ -117,8 +117,7 @@ PROF_API int pthread_rwlock_clockwrlock(pthread_rwlock_t *l, clockid_t clock,
     return PROF_REAL(pthread_rwlock_clockwrlock) ? lock_until(&r, PROF_SITE) : ENOSYS;
 }
 
-/* ---- unlock
- * ---------------------------------------------------------------------------------------------- */
+/* ---- unlock ---------------------------------------------------------------------------------- */
 
 /* The writer, or the last reader. While a writer holds the lock, the readers counted are waiting.
  */

@@ -68,8 +68,7 @@ void prof_module_close(struct prof_module *m);
  * if it can be. */
 const char *prof_shown_name(struct prof_pool *pool, const char *name);
 
-/* ---- dwarf.c, elfsym.c, plt.c
- * ----------------------------------------------------------------------- */
+/* ---- dwarf.c, elfsym.c, plt.c ---------------------------------------------------------------- */
 
 struct prof_frame { /* a function, or a call inlined into the function of the parent */
     const struct prof_frame *parent; /* NULL: a function that has its own code */
@@ -101,7 +100,7 @@ void prof_elfsym_resolve(const struct prof_module *m, struct prof_target *target
 void prof_plt_resolve(const struct prof_module *m, struct prof_target *targets, size_t n,
                       struct prof_pool *pool);
 
-/* ---- cache.c ------------------------------------------------------------------------------- */
+/* ---- cache.c --------------------------------------------------------------------------------- */
 
 /* Fills in the targets that are known and moves them to the front. How many. */
 size_t prof_cache_get(const char *build_id, struct prof_target *targets, size_t n,

@@ -57,8 +57,7 @@ uint64_t prof_random(struct prof_thread *t)
     return x * UINT64_C(0x2545f4914f6cdd1d);
 }
 
-/* ---- slots
- * ----------------------------------------------------------------------------------------- */
+/* ---- slots ----------------------------------------------------------------------------------- */
 
 static struct prof_thread *take_free_slot(pid_t tid)
 {
@@ -124,8 +123,7 @@ static struct prof_thread *adopt_foreign_slot_locked(pid_t tid)
     return NULL;
 }
 
-/* ---- exit
- * -------------------------------------------------------------------------------------------- */
+/* ---- exit ------------------------------------------------------------------------------------ */
 
 /* Runs as late as a destructor can: other keys' destructors still allocate and lock, and count. */
 static void on_thread_exit(void *arg)
@@ -167,8 +165,7 @@ struct prof_thread *prof_thread_register(void)
     return t;
 }
 
-/* ---- pthread_create
- * ------------------------------------------------------------------------------------ */
+/* ---- pthread_create -------------------------------------------------------------------------- */
 
 struct birth {
     void *(*start_routine)(void *);
@@ -237,8 +234,7 @@ PROF_API int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
     return rc;
 }
 
-/* ---- discovery
- * ------------------------------------------------------------------------------------------- */
+/* ---- discovery ------------------------------------------------------------------------------- */
 
 /* A foreign thread cannot give its slot back, so the dead are cleared here. */
 static void clear_dead_foreign_locked(void)
@@ -317,8 +313,7 @@ void prof_threads_discover_locked(void)
     free(l.tid);
 }
 
-/* ---- start and fork
- * ------------------------------------------------------------------------------------------ */
+/* ---- start and fork -------------------------------------------------------------------------- */
 
 static void before_fork(void)
 {

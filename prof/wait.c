@@ -33,8 +33,7 @@ int prof_site_stack(struct prof_site site, uintptr_t *pcs, int max)
     return 1 + prof_stack(pcs + 1, max - 1, site.from);
 }
 
-/* ---- begin and end
- * ------------------------------------------------------------------------------------------ */
+/* ---- begin and end --------------------------------------------------------------------------- */
 
 static void set_state(struct prof_thread *t, int kind, const void *object, int64_t since_ns)
 {
@@ -116,8 +115,7 @@ void prof_wait_end(struct prof_waiting *w)
     errno = saved;
 }
 
-/* ---- calls that libprof's own signals cut short
- * --------------------------------------------------------------------- */
+/* ---- calls that libprof's own signals cut short ---------------------------------------------- */
 
 /* The kernel ended a call and has put its result where the call returns it. */
 static bool returns_eintr(const ucontext_t *uc)

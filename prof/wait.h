@@ -18,7 +18,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* ---- real.c ------------------------------------------------------------------------------------ */
+/* ---- real.c ---------------------------------------------------------------------------------- */
 
 #define PROF_REAL_CALLS(X)                                                                         \
     X(pthread_mutex_lock)                                                                          \
@@ -82,7 +82,7 @@ void prof_real_find(void);
 #define PROF_REAL(name)                                                                            \
     (__builtin_expect(prof_real.name != NULL, 1) ? prof_real.name : (prof_real_find(), prof_real.name))
 
-/* ---- wait.c ------------------------------------------------------------------------------------ */
+/* ---- wait.c ---------------------------------------------------------------------------------- */
 
 /* A PC in the function that this is written in: the leaf of its events, so that the kind of wait is seen. */
 #if defined(__x86_64__)
@@ -142,7 +142,7 @@ struct timespec prof_wait_left(const struct prof_waiting *w, int64_t total_ns);
 /* INT64_MAX where it does not fit; t is valid. */
 int64_t prof_timespec_ns(const struct timespec *t);
 
-/* ---- block.c ----------------------------------------------------------------------------------- */
+/* ---- block.c --------------------------------------------------------------------------------- */
 
 int64_t prof_block_rate_ns(enum prof_wait kind);
 void prof_block_record(const struct prof_waiting *w, int64_t waited_ns);
@@ -156,7 +156,7 @@ void prof_delay_add(struct prof_bucket_table *table, struct prof_thread *t, cons
 int prof_delay_fill(struct prof_bucket_table *table, struct prof_snapshot *s);
 int64_t prof_rate_from_environment(const char *name);
 
-/* ---- contention.c ------------------------------------------------------------------------------ */
+/* ---- contention.c ---------------------------------------------------------------------------- */
 
 /* Puts the thread among the waiters for the object, and takes it out again; a thread waits in one place at a time. */
 /* false: the mutex profile is off. */
@@ -187,7 +187,7 @@ void prof_contention_wake(const void *condition, bool all);
 void prof_contention_init(void);
 void prof_contention_fork_child(void);
 
-/* ---- mutex.c, cond.c, join.c, sleep.c: for c11.c, which has its own entrances to them --------------- */
+/* ---- mutex.c, cond.c, join.c, sleep.c: for c11.c, which has its own entrances to them -------- */
 
 /* The three forms that most waiting calls come in. */
 enum prof_until { PROF_UNTIL_DONE, PROF_UNTIL_TIME, PROF_UNTIL_CLOCK };

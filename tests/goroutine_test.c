@@ -28,7 +28,7 @@
 #define TSAN 0
 #endif
 
-/* ---- threads that wait, each in a call of its own ------------------------------------------- */
+/* ---- threads that wait, each in a call of its own -------------------------------------------- */
 
 static int pipe_ends[2];
 static int epoll;
@@ -221,7 +221,7 @@ static void join_waiters(void)
         pthread_join(waiters[i].thread, NULL);
 }
 
-/* ---- reading a dump ------------------------------------------------------------------------ */
+/* ---- reading a dump -------------------------------------------------------------------------- */
 
 static const struct prof_dump_thread *thread_of(const struct prof_dump *d, pid_t tid)
 {
@@ -257,7 +257,7 @@ static void check_waiter(const struct prof_dump *d, const struct waiter *w)
     assert_int_equal(t->task.state, 'S');
 }
 
-/* ---- the tests ----------------------------------------------------------------------------- */
+/* ---- the tests ------------------------------------------------------------------------------- */
 
 static void waiting_threads_are_seen_and_do_not_notice(void **state)
 {

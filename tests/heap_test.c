@@ -155,8 +155,7 @@ static void sampled_at_64k(void **state)
     release();
 }
 
-/* ---- exact counts
- * --------------------------------------------------------------------------------------- */
+/* ---- exact counts ---------------------------------------------------------------------------- */
 
 static struct prof_alloc_counts counts(void)
 {

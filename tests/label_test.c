@@ -16,7 +16,7 @@
 #define TSAN 0
 #endif
 
-/* ---- reading a profile by its labels ------------------------------------------------------- */
+/* ---- reading a profile by its labels --------------------------------------------------------- */
 
 /* What `go tool pprof OPTIONS PATH` prints. */
 static void pprof(char *out, size_t size, const char *options, const char *path)
@@ -59,7 +59,7 @@ static void check_close(const char *what, double got, double expected, double to
         fail_msg("%s: expected %.2f +- %.2f, got %.2f", what, expected, tolerance, got);
 }
 
-/* ---- CPU ----------------------------------------------------------------------------------- */
+/* ---- CPU ------------------------------------------------------------------------------------- */
 
 static int64_t thread_cpu_ns(void)
 {
@@ -129,7 +129,7 @@ static void cpu_time_is_charged_to_labels(void **state)
     check_close("seconds in all", all.total / 1e9, 4, 0.3);
 }
 
-/* ---- other profiles ------------------------------------------------------------------------ */
+/* ---- other profiles -------------------------------------------------------------------------- */
 
 static void *volatile kept[200];
 
@@ -204,7 +204,7 @@ static void threads_inherit_labels(void **state)
     unlink(path);
 }
 
-/* ---- what is refused ----------------------------------------------------------------------- */
+/* ---- what is refused ------------------------------------------------------------------------- */
 
 static const char *value_now(const char *key)
 {

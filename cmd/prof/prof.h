@@ -13,7 +13,7 @@ extern const char run_usage[];
 int complain(int status, const char *command, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* ---- find.c ---- */
+/* ---- find.c ---------------------------------------------------------------------------------- */
 
 /* The program that execvp(name) would run. 0, or ENOENT or EACCES or what else there was. */
 int find_program(const char *name, char *path, size_t size);
@@ -21,7 +21,7 @@ int find_program(const char *name, char *path, size_t size);
  * `path` says where it should have been. */
 bool find_library_folder(char *path, size_t size);
 
-/* ---- elf.c ---- */
+/* ---- elf.c ----------------------------------------------------------------------------------- */
 
 /* Why the loader would not preload a library into the program at path: a clause that goes on from
  * "prof cannot profile it: ". NULL: it would. */

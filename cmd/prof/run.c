@@ -56,8 +56,7 @@ static int run_complain(int status, const char *format, ...)
     return complain(status, "run", "%s", text);
 }
 
-/* ---- flags
- * ------------------------------------------------------------------------------------------- */
+/* ---- flags ----------------------------------------------------------------------------------- */
 
 static int check_number(const char *flag, const char *text, int64_t min, int64_t max)
 {
@@ -123,8 +122,7 @@ static int parse(struct run *r, int argc, char **argv, int *i)
     return 0;
 }
 
-/* ---- what can go wrong later, found now
- * ----------------------------------------------------------------- */
+/* ---- what can go wrong later, found now ------------------------------------------------------ */
 
 static int check_program(const char *name)
 {
@@ -192,8 +190,7 @@ static int prepare_out(const char *out, char absolute[PATH_MAX])
                : 0;
 }
 
-/* ---- the environment
- * ------------------------------------------------------------------------------------ */
+/* ---- the environment ------------------------------------------------------------------------- */
 
 static void set_if(const char *variable, const char *value)
 {

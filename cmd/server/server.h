@@ -17,8 +17,7 @@ struct options {
 };
 extern struct options options;
 
-/* ---- param.c
- * ------------------------------------------------------------------------------------- */
+/* ---- param.c --------------------------------------------------------------------------------- */
 
 enum { MAX_PARAMS = 6 };
 
@@ -44,8 +43,7 @@ bool params_read(struct MHD_Connection *connection, const struct param *params, 
 void reply_set(struct reply *reply, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* ---- limit.c
- * ------------------------------------------------------------------------------------- */
+/* ---- limit.c --------------------------------------------------------------------------------- */
 
 /* What a piece of work takes while it runs. */
 struct cost {
@@ -62,8 +60,7 @@ void limit_done(const struct cost *cost, bool held);
 void limit_free(int64_t bytes);
 int64_t limit_bytes(void);
 
-/* ---- work.c
- * -------------------------------------------------------------------------------------- */
+/* ---- work.c ---------------------------------------------------------------------------------- */
 
 /* A route: values are those of its parameters, in order. */
 struct route {
@@ -81,14 +78,12 @@ int work_start(void);
 /* Ends the leaked threads and frees all that is held. */
 void work_stop(void);
 
-/* ---- page.c
- * --------------------------------------------------------------------------------------- */
+/* ---- page.c ---------------------------------------------------------------------------------- */
 
 /* The page for "/", in memory from malloc; NULL: no memory. */
 char *page_make(const char *host, size_t *bytes);
 
-/* ---- route.c
- * -------------------------------------------------------------------------------------- */
+/* ---- route.c --------------------------------------------------------------------------------- */
 
 struct server {
     struct prof_http *pprof; /* NULL: ENABLE_PPROF says no */

@@ -32,8 +32,7 @@ static bool within(int64_t total, int64_t most, const char *what, struct reply *
     return false;
 }
 
-/* ---- cpu
- * ------------------------------------------------------------------------------------------ */
+/* ---- cpu ------------------------------------------------------------------------------------- */
 
 enum { CPU_N, CPU_WORKERS, CPU_IMPL, MAX_NUMBERS = 1000 };
 
@@ -65,8 +64,7 @@ static void run_cpu(const int64_t *v, struct reply *reply)
                   fib_names[v[CPU_IMPL]]);
 }
 
-/* ---- mem
- * ------------------------------------------------------------------------------------------- */
+/* ---- mem ------------------------------------------------------------------------------------- */
 
 enum { MEM_BYTES, MEM_COUNT, MEM_HOLD, MEM_IMPL, MAX_REQUEST_BYTES = 512 << 20 };
 
@@ -122,8 +120,7 @@ static void run_release(const int64_t *v, struct reply *reply)
     reply_set(reply, MHD_HTTP_OK, "release ok freed=%" PRId64, bytes);
 }
 
-/* ---- contention
- * -------------------------------------------------------------------------------------- */
+/* ---- contention ------------------------------------------------------------------------------ */
 
 enum { LOCK_ITER, LOCK_HOLD_NS, LOCK_WORKERS, LOCK_IMPL, LOCK_NS = 500, MAX_LOCK_S = 20 };
 
@@ -159,8 +156,7 @@ static void run_contention(const int64_t *v, struct reply *reply)
                   task.workers, mutex_names[v[LOCK_IMPL]]);
 }
 
-/* ---- leak
- * ---------------------------------------------------------------------------------------------- */
+/* ---- leak ------------------------------------------------------------------------------------ */
 
 enum { LEAK_COUNT, LEAK_IMPL, MAX_LEAKED = 2000 };
 
@@ -241,8 +237,7 @@ static void run_leak(const int64_t *v, struct reply *reply)
                   options.leak_seconds);
 }
 
-/* ---- all of it
- * ------------------------------------------------------------------------------------------ */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 static void run_healthz(const int64_t *v, struct reply *reply)
 {

@@ -20,7 +20,7 @@
 
 enum { SHARDS = 64, CACHE_LINE = 64 };
 
-/* ---- narrow ---- */
+/* ---- narrow ---------------------------------------------------------------------------------- */
 
 struct narrow {
     pthread_mutex_t lock;
@@ -49,7 +49,7 @@ __attribute__((noinline)) int mutex_narrow(const struct mutex_task *task, uint64
     return err;
 }
 
-/* ---- sharded ---- */
+/* ---- sharded --------------------------------------------------------------------------------- */
 
 struct shard {
     _Alignas(CACHE_LINE) pthread_mutex_t lock;
@@ -83,7 +83,7 @@ __attribute__((noinline)) int mutex_sharded(const struct mutex_task *task, uint6
     return err;
 }
 
-/* ---- atomic ---- */
+/* ---- atomic ---------------------------------------------------------------------------------- */
 
 static __attribute__((noinline)) void mutex_atomic_worker(void *state,
                                                           const struct mutex_task *task, int worker)
