@@ -148,6 +148,7 @@ $(BIN)/bench: $(call obj,$(labb_src)) $(libbench) $(liblabs) $(libprof) $(B)/sou
 	$(call program,$(FIXED))
 $(tests): $(B)/tests/%: $(B)/tests/%.o $(libcmd) $(libbench) $(liblabs) $(libprof)
 	$(call program,$(LIBS_BENCH) -lcmocka -lmicrohttpd)
+$(B)/tests/benchstat_test: $(filter-out %/main.o,$(call obj,$(wildcard cmd/benchstat/*.c)))
 $(perfbins): $(B)/perf/%: $(B)/bench/perf/%.o $(libbench) $(liblabs) $(libprof)
 	$(call program,$(TCMALLOC) $(LIBS_BENCH))
 

@@ -35,7 +35,7 @@ struct word {
 
 void *mem_alloc(size_t bytes);           // from the arena, zeroed; exits when there is none
 void *mem_grow(void *old, size_t bytes); // realloc that exits when there is none
-char *mem_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+char *mem_format(const char *format, ...) __attribute__((format(printf, 1, 2), nonnull(1)));
 str mem_join(const str *parts, size_t n); // as they are, zero bytes included
 const struct word *word_of(str s);
 const struct word *word_z(const char *s);

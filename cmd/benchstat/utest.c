@@ -99,6 +99,8 @@ static void set_bounds(struct count *c, int ranks)
             c->bounds[k][n1] = (struct bounds){extreme(c, n1, 0, 1), extreme(c, n1, k - 1, -1), 0};
 }
 
+// The end of the recursion. A U below the least possible one, which the other sample's may be if
+// the ties are lopsided, rounds to some ways instead of none: the Go program has it so.
 static double count_two(const struct count *c, int n1, int twice_u)
 {
     int first = n1 > c->tie[0] ? n1 - c->tie[0] : 0;
