@@ -92,7 +92,7 @@ static void add_headers(struct MHD_Response *response, const struct http_answer 
         MHD_add_response_header(response, "Retry-After", "1");
     if (!strcmp(a->type, HTTP_HTML)) /* the index brings all it needs */
         MHD_add_response_header(response, "Content-Security-Policy",
-                                "default-src 'none'; style-src 'unsafe-inline'; "
+                                "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
                                 "script-src 'unsafe-inline'; connect-src 'self'");
 }
 

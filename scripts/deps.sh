@@ -31,6 +31,7 @@ ui=(
 )
 ci=(
     clang shellcheck
+    chromium # the pages, in a browser
 )
 }
 

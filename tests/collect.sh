@@ -72,8 +72,8 @@ exits "text: exit 1" 1
 like "text: said" "$out" 'heap: what came is not a profile; is TARGET_BASE_URL right\?'
 curl --silent --output /dev/null "$TARGET_BASE_URL/profile?seconds=600" &
 other=$!
-taken() { [[ $(curl -s "$TARGET_BASE_URL/profile?seconds=1") == *'already in use'* ]]; }
-wait_for 20 taken
+busy() { [[ $(curl -s "http://$at/debug/pprof/goroutine?debug=1") == *http_profile_run* ]]; }
+wait_for 20 busy
 PROFILES='cpu heap' ONCE=1 run timeout 100 $collect
 exits "the CPU profile is taken: exit 1" 1
 like "said in the server's words" "$out" 'cpu: the server answered 500: Could not enable CPU profiling: cpu profiling already in use'
@@ -124,7 +124,6 @@ for signal in INT TERM; do
     TARGET_BASE_URL=http://$at/debug/pprof CPU_WINDOW_SEC=600 $collect >"$tmp/out" 2>&1 &
     collector=$!
     set +m
-    busy() { [[ $(curl -s "http://$at/debug/pprof/goroutine?debug=1") == *http_profile_run* ]]; }
     holds "a capture runs" wait_for 20 busy
     kill -$signal "$collector"
     wait "$collector"
