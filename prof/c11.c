@@ -6,6 +6,8 @@
 
 #include <threads.h>
 
+PROF_HOOK_FILE(c11);
+
 _Static_assert(sizeof(mtx_t) == sizeof(pthread_mutex_t), "mtx_t is a pthread_mutex_t");
 _Static_assert(sizeof(cnd_t) == sizeof(pthread_cond_t), "cnd_t is a pthread_cond_t");
 

@@ -7,6 +7,8 @@
  * thread that signals and then goes on holding the mutex is charged. */
 #include "prof/wait.h"
 
+PROF_HOOK_FILE(cond);
+
 static int call(const struct prof_cond_request *r)
 {
     switch (r->until) {

@@ -2,6 +2,8 @@
  * them, so after a signal of libprof's own they are called again. */
 #include "prof/wait.h"
 
+PROF_HOOK_FILE(ipc);
+
 PROF_API ssize_t msgrcv(int id, void *message, size_t size, long type, int flags)
 {
     typeof(msgrcv) *real = PROF_REAL(msgrcv);

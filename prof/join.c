@@ -2,6 +2,8 @@
  * somewhere. */
 #include "prof/wait.h"
 
+PROF_HOOK_FILE(join);
+
 PROF_API int pthread_barrier_wait(pthread_barrier_t *b)
 {
     if (!PROF_REAL(pthread_barrier_wait))
@@ -19,7 +21,8 @@ static const void *object_of(pthread_t thread)
     return (const void *)(uintptr_t)thread;
 }
 
-#ifdef __SANITIZE_THREAD__ /* gives up where a thread tries to join itself, or one that is detached */
+#ifdef __SANITIZE_THREAD__ /* gives up where a thread tries to join itself, or one that is         \
+                              detached */
 enum { MAY_TRY = 0 };
 #else
 enum { MAY_TRY = 1 };

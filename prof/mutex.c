@@ -12,6 +12,8 @@
 
 #include <sys/single_threaded.h>
 
+PROF_HOOK_FILE(mutex);
+
 #define likely(x) __builtin_expect(!!(x), 1)
 
 enum {

@@ -4,6 +4,8 @@
  * left. Calls that only look (a timeout of zero) go straight through. */
 #include "prof/wait.h"
 
+PROF_HOOK_FILE(poll);
+
 static int64_t ms_in_ns(int ms)
 {
     return (int64_t)ms * 1000000;

@@ -18,6 +18,13 @@ struct prof_real prof_real = {
     .pthread_mutex_unlock = boot_unlock,
 };
 
+#define DECLARE(name) extern const char prof_hooks_##name;
+PROF_HOOK_FILES(DECLARE)
+#undef DECLARE
+#define ADDRESS(name) &prof_hooks_##name,
+static const char *const hook_files[] __attribute__((used)) = {PROF_HOOK_FILES(ADDRESS)};
+#undef ADDRESS
+
 static __thread bool finding __attribute__((tls_model("initial-exec")));
 
 static int boot_lock(pthread_mutex_t *m)

@@ -3,6 +3,8 @@
  * What readers cause is charged to the last of them: only its unlock lets a writer in. */
 #include "prof/wait.h"
 
+PROF_HOOK_FILE(rwlock);
+
 enum { WRITE_PHASE = 1, WRITER = 2, READERS_SHIFT = 3 }; /* in glibc's __readers */
 
 static inline unsigned state_of(const pthread_rwlock_t *l)

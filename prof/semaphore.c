@@ -1,6 +1,8 @@
 /* Hooks of sem_wait and its timed forms. Posting has no holder to be charged, so it needs none. */
 #include "prof/wait.h"
 
+PROF_HOOK_FILE(semaphore);
+
 static bool is_free(sem_t *s)
 {
     int value = 0;

@@ -4,6 +4,8 @@
  * program often has a thread that waits for every signal there is. */
 #include "prof/wait.h"
 
+PROF_HOOK_FILE(sigwait);
+
 PROF_API int pause(void)
 {
     typeof(pause) *real = PROF_REAL(pause);

@@ -4,6 +4,8 @@
  * the sleep goes on for what is left of it. */
 #include "prof/wait.h"
 
+PROF_HOOK_FILE(sleep);
+
 int prof_nanosleep_at(const struct timespec *time, struct timespec *left, struct prof_site site)
 {
     struct timespec rest;

@@ -67,6 +67,12 @@
     X(semop)                                                                                       \
     X(semtimedop)
 
+/* The files with hooks. A linker takes a file out of libprof.a for a function that is still missing; a sanitizer's
+ * library comes before it and has them all. So real.c asks for every file by name. */
+#define PROF_HOOK_FILES(X)                                                                         \
+    X(mutex) X(rwlock) X(cond) X(c11) X(semaphore) X(join) X(sleep) X(poll) X(sigwait) X(ipc)
+#define PROF_HOOK_FILE(name) const char prof_hooks_##name = 1
+
 /* The next definitions in the loader's order: libc's, or those of a sanitizer in between. */
 struct prof_real {
 #define PROF_REAL_FIELD(name) typeof(name) *name;
