@@ -189,6 +189,10 @@ exits "a profile that is not there" 1
 like "is named" "$err" 'no profile .*nothing.pprof'
 
 # On a terminal: progress, colour, and the pages until Ctrl-C, which is typed.
+if ! script -qec true "$tmp/typescript" >/dev/null 2>&1 </dev/null; then
+    skip "on a terminal" "this machine gives out no pseudo-terminals"
+    done_testing
+fi
 mkfifo "$tmp/keys"
 UI=1 PORT_FIB_BEFORE=$one PORT_FIB_AFTER=$two BENCH_COUNT=4 BENCH_TIME=1x PROFILE_SECONDS=0.5 TERM=xterm \
     env --default-signal=INT script -qefc "scripts/compare.sh fib" "$tmp/typescript" <"$tmp/keys" >"$tmp/screen" 2>&1 &
