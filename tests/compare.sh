@@ -195,7 +195,7 @@ if ! script -qec true "$tmp/typescript" >/dev/null 2>&1 </dev/null; then
 fi
 mkfifo "$tmp/keys"
 UI=1 PORT_FIB_BEFORE=$one PORT_FIB_AFTER=$two BENCH_COUNT=4 BENCH_TIME=1x PROFILE_SECONDS=0.5 TERM=xterm \
-    env --default-signal=INT script -qefc "scripts/compare.sh fib" "$tmp/typescript" <"$tmp/keys" >"$tmp/screen" 2>&1 &
+    env --default-signal=INT script -qefc "exec scripts/compare.sh fib" "$tmp/typescript" <"$tmp/keys" >"$tmp/screen" 2>&1 &
 terminal=$!
 children+=("$terminal")
 exec 8>"$tmp/keys"
