@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -40,6 +41,7 @@ atomic_bool prof_cpu_process_wide; /* ITIMER_PROF runs; written under prof_threa
 static int period_ns;
 static bool armed; /* threads that start get a timer */
 static int64_t started_ns;
+static pid_t armed_by; /* the process that the process-wide timer belongs to */
 
 /* ---- a tick ---------------------------------------------------------------------------------- */
 
@@ -58,21 +60,24 @@ static void record(const uintptr_t *pcs, int n, struct prof_thread *t, int value
         atomic_fetch_add_explicit(&prof_dropped.cpu_samples, (uint64_t)ticks, memory_order_relaxed);
 }
 
-static void record_interrupted(const siginfo_t *info, const void *ucontext)
+static __attribute__((noinline)) void record_interrupted(const void *ucontext, int64_t ticks)
 {
     uintptr_t pcs[PROF_MAX_FRAMES];
-    struct prof_thread *t = prof_self_tls;
-    int64_t ticks = 1 + (info->si_code == SI_TIMER ? info->si_overrun : 0);
-    if (t)
-        t->cpu_ticks += ticks;
-    record(pcs, prof_stack_signal(pcs, PROF_MAX_FRAMES, ucontext), t, SEEN, ticks);
+    record(pcs, prof_stack_signal(pcs, PROF_MAX_FRAMES, ucontext), prof_self_tls, SEEN, ticks);
 }
 
-void prof_cpu_tick(const siginfo_t *info, const void *ucontext)
+void prof_cpu_tick(const siginfo_t *info, const void *ucontext, bool room)
 {
+    int64_t ticks = 1 + (info->si_code == SI_TIMER ? info->si_overrun : 0);
     atomic_fetch_add(&handlers, 1);
-    if (atomic_load(&running))
-        record_interrupted(info, ucontext);
+    if (atomic_load(&running)) {
+        if (prof_self_tls)
+            prof_self_tls->cpu_ticks += ticks;
+        if (room)
+            record_interrupted(ucontext, ticks);
+        else
+            atomic_fetch_add(&prof_dropped.cpu_samples, (uint64_t)ticks);
+    }
     atomic_fetch_sub(&handlers, 1);
 }
 
@@ -95,6 +100,7 @@ void prof_cpu_disarm_locked(struct prof_thread *t)
     if (t->has_timer)
         timer_delete(t->timer);
     t->has_timer = false;
+    t->cpu_end_ns = 0;
 }
 
 static int64_t cpu_time_ns(clockid_t clock)
@@ -126,21 +132,44 @@ static int arm_locked(struct prof_thread *t)
     return 0;
 }
 
-/* The calling thread ends: the expiries that its last kernel tick came too early for. */
-static void charge_what_is_owed(struct prof_thread *t)
+/* No timer is that late: the thread blocks SIGPROF. */
+enum { BLOCKED_NS = 50000000 };
+
+/* Charges the expiries up to cpu_ns, on the thread's CPU clock, that no handler has seen to the
+ * function that the thread began with. A few are normal, as the kernel looks at timers only at its
+ * own ticks; many are the time of a thread that blocks SIGPROF, whose stacks are lost. */
+static void charge_what_is_owed(struct prof_thread *t, int64_t cpu_ns, int64_t at_least_ns)
 {
-    uintptr_t start = (uintptr_t)atomic_load(&t->start_routine);
-    int64_t over_ns = cpu_time_ns(CLOCK_THREAD_CPUTIME_ID) - t->cpu_first_ns;
+    int64_t over_ns = cpu_ns - t->cpu_first_ns;
     int64_t owed = over_ns < 0 ? 0 : 1 + over_ns / period_ns - t->cpu_ticks;
-    if (owed > 0 && start && atomic_load(&running))
+    uintptr_t start = (uintptr_t)atomic_load(&t->start_routine);
+    if (atomic_load(&t->tid) == getpid())
+        start = (uintptr_t)getauxval(AT_ENTRY);
+    if (owed <= 0 || owed * period_ns < at_least_ns)
+        return;
+    if (start)
         record(&start, 1, t, OWED, owed);
+    if (owed * period_ns >= BLOCKED_NS)
+        atomic_fetch_add(&prof_dropped.cpu_samples, (uint64_t)owed);
 }
 
+/* The calling thread ends. */
 void prof_cpu_thread_exit_locked(struct prof_thread *t)
 {
-    if (t->has_timer) {
-        prof_cpu_disarm_locked(t);
-        charge_what_is_owed(t);
+    if (!t->has_timer)
+        return;
+    prof_cpu_disarm_locked(t);
+    if (atomic_load(&running))
+        charge_what_is_owed(t, cpu_time_ns(CLOCK_THREAD_CPUTIME_ID), 0);
+}
+
+/* The profile ends, and threads live on. */
+static void settle_all_locked(void)
+{
+    for (struct prof_thread *t = prof_threads_first(); t; t = t->next) {
+        if (t->cpu_end_ns)
+            charge_what_is_owed(t, t->cpu_end_ns, BLOCKED_NS);
+        t->cpu_end_ns = 0;
     }
 }
 
@@ -152,8 +181,12 @@ void prof_cpu_thread_start_locked(struct prof_thread *t)
 
 static void disarm_all_locked(void)
 {
-    for (struct prof_thread *t = prof_threads_first(); t; t = t->next)
+    for (struct prof_thread *t = prof_threads_first(); t; t = t->next) {
+        bool had_timer = t->has_timer;
         prof_cpu_disarm_locked(t);
+        if (had_timer)
+            t->cpu_end_ns = cpu_time_ns(thread_cpu_clock(atomic_load(&t->tid)));
+    }
     if (prof_cpu_process_wide)
         setitimer(ITIMER_PROF, &(struct itimerval){0}, NULL);
     prof_cpu_process_wide = false;
@@ -165,6 +198,7 @@ static int arm_process_locked(void)
     struct itimerval when = {{us / 1000000, us % 1000000}, {us / 1000000, us % 1000000}};
     if (setitimer(ITIMER_PROF, &when, NULL) != 0)
         return -errno;
+    armed_by = getpid();
     prof_cpu_process_wide = true;
     return 0;
 }
@@ -305,6 +339,9 @@ static int stop_sampling(struct prof_snapshot *s)
     if (armed && atomic_load(&running)) {
         atomic_store(&running, false);
         disarm_all_locked();
+        while (atomic_load(&handlers) > 0) /* a handler takes microseconds, and no lock */
+            sched_yield();
+        settle_all_locked();
         s->taken_ns = prof_now_ns();
         s->duration_ns = s->taken_ns - started_ns;
         s->period = period_ns;
@@ -320,8 +357,6 @@ int prof_cpu_stop(int fd)
     prof_enter();
     int rc = stop_sampling(&s);
     if (rc == 0) {
-        while (atomic_load(&handlers) > 0) /* a handler takes microseconds */
-            sched_yield();
         struct timespec now;
         clock_gettime(CLOCK_REALTIME, &now);
         s.time_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec - s.duration_ns;
@@ -332,6 +367,25 @@ int prof_cpu_stop(int fd)
     }
     prof_leave();
     return rc;
+}
+
+/* A program that this process becomes would inherit the process-wide timer, and die of its first
+ * tick. The child of a vfork has no timer, although it sees our memory. */
+void prof_cpu_before_exec(void)
+{
+    if (prof_cpu_process_wide)
+        setitimer(ITIMER_PROF, &(struct itimerval){0}, NULL);
+}
+
+/* It could not become it. */
+void prof_cpu_after_exec(void)
+{
+    if (!prof_cpu_process_wide)
+        return;
+    prof_lock(&prof_threads_lock);
+    if (prof_cpu_process_wide && armed_by == getpid())
+        arm_process_locked();
+    prof_unlock(&prof_threads_lock);
 }
 
 void prof_cpu_fork_child(void)

@@ -31,6 +31,8 @@ static const char blocks[] = "it blocks SIGPROF";
 
 struct request {
     _Atomic int state;
+    bool redo; /* its call is to begin anew; a hook may do that better, for what is left of the time
+                */
     struct prof_dump_thread thread; /* the handler writes to it while ANSWERING */
 };
 
@@ -65,33 +67,38 @@ static struct request *find_request(struct round *round, pid_t tid)
     return low < round->n && round->requests[low].thread.tid == tid ? &round->requests[low] : NULL;
 }
 
-static void write_down(struct prof_dump_thread *t, const void *ucontext)
+static void write_down(struct prof_dump_thread *t, const void *ucontext, bool room)
 {
     struct prof_thread *self = prof_self_tls;
-    t->npcs = prof_stack_signal(t->pcs, PROF_MAX_FRAMES, ucontext);
+    if (room)
+        t->npcs = prof_stack_signal(t->pcs, PROF_MAX_FRAMES, ucontext);
+    else
+        t->missing = "its alternate signal stack is too small";
     if (self && atomic_load_explicit(&self->tid, memory_order_relaxed) == t->tid)
         t->labels = atomic_load_explicit(&self->labels, memory_order_acquire);
 }
 
-static bool answer(struct round *round, struct request *r, void *ucontext)
+static bool answer(struct round *round, struct request *r, void *ucontext, bool room)
 {
     int state = ASKED;
     if (atomic_compare_exchange_strong(&r->state, &state, ANSWERING)) {
-        write_down(&r->thread, ucontext);
-        prof_call_redo(&r->thread.call, ucontext);
+        write_down(&r->thread, ucontext, room);
+        if (r->redo)
+            prof_call_redo(&r->thread.call, ucontext);
         atomic_store(&r->state, ANSWERED);
         if (atomic_fetch_sub(&round->left, 1) == 1)
             prof_futex_wake(&round->left);
         return true;
     }
     if (state == TOO_LATE) {
-        prof_call_redo(&r->thread.call, ucontext);
+        if (r->redo)
+            prof_call_redo(&r->thread.call, ucontext);
         atomic_store(&r->state, ANSWERED);
     }
     return state == TOO_LATE;
 }
 
-bool prof_dump_answer(void *ucontext)
+bool prof_dump_answer(void *ucontext, bool room)
 {
     if (!atomic_load_explicit(&rounds, memory_order_relaxed))
         return false;
@@ -100,7 +107,7 @@ bool prof_dump_answer(void *ucontext)
     atomic_fetch_add(&answering, 1);
     for (struct round *round = atomic_load(&rounds); round; round = atomic_load(&round->next)) {
         struct request *r = find_request(round, tid);
-        if (r && answer(round, r, ucontext))
+        if (r && answer(round, r, ucontext, room))
             answered = true;
     }
     atomic_fetch_sub(&answering, 1);
@@ -223,6 +230,7 @@ static void ask(struct round *round, struct request *r, int tasks)
     prof_call_read(tasks, t->tid, &t->call);
     read_wait(t);
     t->missing = reason_against(t);
+    r->redo = prof_call_interruption(&t->call) == PROF_CALL_REDO;
     if (!t->missing)
         send_request(round, r);
 }
@@ -307,7 +315,7 @@ static void conclude(struct request *r, struct prof_dump_thread *out)
 {
     int state = ASKED;
     atomic_compare_exchange_strong(&r->state, &state, TOO_LATE);
-    if (state == ANSWERED) {
+    if (state == ANSWERED && r->thread.npcs > 0) {
         *out = r->thread;
         return;
     }

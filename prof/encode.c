@@ -252,7 +252,7 @@ static void put_comments(struct encoder *e)
 {
     struct prof_drops d;
     prof_drops(&d);
-    put_comment(e, d.cpu_samples, "CPU samples (no memory, or the stack was not safe to walk)");
+    put_comment(e, d.cpu_samples, "CPU samples without a stack (no memory, or a thread that blocks SIGPROF)");
     put_comment(e, d.cpu_timers,
                 "CPU timers (these threads are not in CPU profiles; see ulimit -i)");
     put_comment(e, d.heap_samples, "heap samples (no memory)");

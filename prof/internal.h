@@ -303,6 +303,7 @@ struct prof_thread {
     timer_t timer;
     int64_t cpu_first_ns; /* the first expiry, on the thread's CPU clock */
     int64_t cpu_ticks;    /* expiries recorded since; the thread's own handler counts */
+    int64_t cpu_end_ns;   /* the end of the profile on that clock; 0: there was no timer */
 };
 
 /* Initial-exec: reading them neither allocates nor calls. prof_self_tls is the thread's slot; prof_hook_tls is the same,
@@ -434,8 +435,8 @@ struct prof_dump {
 /* Takes about a second at most; the calling thread's stack starts at the caller. NULL: no memory. */
 struct prof_dump *prof_dump_take(void);
 void prof_dump_free(struct prof_dump *d);
-/* The handler's part. True: the thread had been asked, and this is its answer. */
-bool prof_dump_answer(void *ucontext);
+/* The handler's part; room: for a walk, on the stack that it runs on. True: the thread had been asked, and this is its answer. */
+bool prof_dump_answer(void *ucontext, bool room);
 void prof_dump_fork_child(void);
 /* How many threads there are. */
 int64_t prof_dump_count(void);
@@ -448,7 +449,10 @@ void prof_cpu_disarm_locked(struct prof_thread *t);
 void prof_cpu_thread_exit_locked(struct prof_thread *t);
 void prof_cpu_fork_child(void);
 /* The handler's part. */
-void prof_cpu_tick(const siginfo_t *info, const void *ucontext);
+void prof_cpu_tick(const siginfo_t *info, const void *ucontext, bool room);
+/* Around an attempt to become another program. */
+void prof_cpu_before_exec(void);
+void prof_cpu_after_exec(void);
 extern atomic_bool prof_cpu_process_wide; /* ITIMER_PROF is ours, so the kernel's SIGPROFs are */
 /* For a forked child, whose only thread calls it: as prof_cpu_start, but enters nobody's allocator. */
 int prof_cpu_start_in_child(int hz);

@@ -149,7 +149,7 @@ PROF_API int64_t prof_custom_count(struct prof_custom *p);
 /* ---- what could not be recorded -------------------------------------------------------------- */
 
 struct prof_drops {
-    uint64_t cpu_samples;  /* CPU ticks: no memory for the stack, or the unwinder was not safe to enter */
+    uint64_t cpu_samples;  /* CPU ticks without a stack: no memory, no room on the signal stack, SIGPROF blocked */
     uint64_t cpu_timers;   /* threads that got no timer */
     uint64_t heap_samples; /* sampled allocations without room in the table */
     uint64_t lock_samples; /* block and mutex events */

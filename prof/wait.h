@@ -65,7 +65,12 @@
     X(msgrcv)                                                                                      \
     X(msgsnd)                                                                                      \
     X(semop)                                                                                       \
-    X(semtimedop)
+    X(semtimedop)                                                                                  \
+    X(execve)                                                                                      \
+    X(execv)                                                                                       \
+    X(execvp)                                                                                      \
+    X(execvpe)                                                                                     \
+    X(fexecve)
 
 /* The files with hooks. A linker takes a file out of libprof.a for a function that is still missing; a sanitizer's
  * library comes before it and has them all. So real.c asks for every file by name. */

@@ -23,7 +23,10 @@ struct top {
 /* An empty temporary file, open for writing; its name goes into path, which has room for 64. */
 static inline int top_file(char *path)
 {
-    strcpy(path, "/tmp/prof-test-XXXXXX");
+    const char *folder = getenv("TMPDIR");
+    if (!folder || strlen(folder) > 40)
+        folder = "/tmp";
+    snprintf(path, 64, "%s/prof-test-XXXXXX", folder);
     return mkstemp(path);
 }
 
@@ -31,7 +34,7 @@ static inline int top_file(char *path)
  * it failed. */
 static inline int top_of_pprof(struct top *t, const char *arguments)
 {
-    char line[1024];
+    char line[1024], flat[64], cum[64];
     snprintf(line, sizeof line, "go tool pprof -top -nodecount=500 -nodefraction=0 %s 2>&1",
              arguments);
     *t = (struct top){0};
@@ -44,16 +47,12 @@ static inline int top_of_pprof(struct top *t, const char *arguments)
             t->total = of;
         if (!in_rows)
             in_rows = strstr(line, "flat%") != NULL;
-        else if (t->n < 512 && sscanf(line, "%lf%*s %*s %*s %lf%*s %*s %255[^\n]", &r->flat,
-                                      &r->cum, r->function) == 3)
-            t->n++;
-        else if (t->n < 512 && /* a flat of 0 has no unit */
-                 sscanf(line, "%lf %*s %*s %lf%*s %*s %255[^\n]", &r->flat, &r->cum, r->function) ==
-                     3)
-            t->n++;
         else if (t->n < 512 &&
-                 sscanf(line, "%lf %*s %*s %lf %*s %255[^\n]", &r->flat, &r->cum, r->function) == 3)
+                 sscanf(line, "%63s %*s %*s %63s %*s %255[^\n]", flat, cum, r->function) == 3) {
+            r->flat = strtod(flat, NULL); /* a unit follows, but not after 0 */
+            r->cum = strtod(cum, NULL);
             t->n++;
+        }
     }
     int rc = f ? pclose(f) : -1;
     if (rc != 0 || !in_rows)
