@@ -40,11 +40,14 @@ static inline int top_of_pprof(struct top *t, const char *arguments)
     *t = (struct top){0};
     FILE *f = popen(line, "r");
     int in_rows = 0;
+    char said[1024] = "";
     while (f && fgets(line, sizeof line, f)) {
         struct top_row *r = &t->row[t->n];
         double of;
         if (!in_rows && sscanf(line, "Showing nodes accounting for %*[^,], %*s of %lf", &of) == 1)
             t->total = of;
+        if (!in_rows)
+            strcpy(said, line);
         if (!in_rows)
             in_rows = strstr(line, "flat%") != NULL;
         else if (t->n < 512 &&
@@ -56,7 +59,8 @@ static inline int top_of_pprof(struct top *t, const char *arguments)
     }
     int rc = f ? pclose(f) : -1;
     if (rc != 0 || !in_rows)
-        fprintf(stderr, "# pprof failed: status %d, arguments: %s\n", rc, arguments);
+        fprintf(stderr, "# pprof failed: status %d, arguments: %s, last words: %s\n", rc, arguments,
+                said);
     return rc == 0 && in_rows;
 }
 
