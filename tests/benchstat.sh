@@ -57,6 +57,8 @@ run "$program" "$tmp/beyond"
 is "a line that is too long" "$rc $err" "1 benchstat: $tmp/beyond:1: bufio.Scanner: token too long"
 printf 'BenchmarkX 1 2 x\n%.0s' {1..20000} >"$tmp/chunks"
 like "results across the chunks that are read" "$("$program" -format json "$tmp/chunks")" '"n": 20000'
+run "$program" -filter "$(printf '(%.0s' {1..100000})" "$data/before.txt"
+like "a filter that nests without end" "$rc $err" '^1 benchstat: parsing -filter: syntax error: expression nests too deeply$'
 run "$program" .
 is "a folder" "$rc $err" "1 benchstat: .:0: read .: is a directory"
 

@@ -170,7 +170,8 @@ struct tokens {
 };
 struct query {
     str text;
-    char *error; // the first error found
+    char *error;  // the first error found
+    size_t depth; // of nested filters
 };
 struct tokens tokens_of(struct query *q);
 struct token token_next(struct tokens *t, struct tokens *after); // skips spaces in *t

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { NEST_LIMIT = 1000 };
+
 enum op { OP_AND, OP_OR, OP_NOT, OP_MATCH, OP_UNIT, OP_ONE_OF };
 
 struct node {
@@ -112,7 +114,8 @@ static struct node *parse_term(struct tokens *start, struct tokens after, const 
     return NULL;
 }
 
-static struct node *parse_match(struct tokens *t)
+// A term, or what stands in its place: (...), -x or *.
+static struct node *parse_nested(struct tokens *t)
 {
     struct tokens after;
     struct token token = token_next(t, &after);
@@ -140,6 +143,19 @@ static struct node *parse_match(struct tokens *t)
     }
     *t = token_error(t, "expected key:value or subexpression");
     return NULL;
+}
+
+static struct node *parse_match(struct tokens *t)
+{
+    struct query *q = t->query;
+    if (q->depth == NEST_LIMIT) {
+        *t = token_error(t, "expression nests too deeply");
+        return NULL;
+    }
+    q->depth++;
+    struct node *n = parse_nested(t);
+    q->depth--;
+    return n;
 }
 
 static struct node *parse_and(struct tokens *t)
@@ -187,7 +203,7 @@ static bool check_keys(const struct node *n, struct query *q)
 
 struct filter *filter_parse(str text, char **error)
 {
-    struct query q = {text, NULL};
+    struct query q = {.text = text};
     struct tokens t = tokens_of(&q), after;
     struct filter *f = mem_alloc(sizeof *f);
     f->root = parse_or(&t);
