@@ -44,14 +44,6 @@ static void set_state(struct prof_thread *t, int kind, const void *object, int64
     atomic_store_explicit(&t->wait_kind, kind, memory_order_release);
 }
 
-static void keep_outer(struct prof_waiting *w, const struct prof_thread *t)
-{
-    w->outer_kind = atomic_load_explicit(&t->wait_kind, memory_order_relaxed);
-    w->outer_object = atomic_load_explicit(&t->wait_object, memory_order_relaxed);
-    w->outer_since_ns = atomic_load_explicit(&t->wait_since_ns, memory_order_relaxed);
-    w->outer_own_signals = atomic_load_explicit(&t->own_signals, memory_order_relaxed);
-}
-
 /* A wait shorter than the rate is recorded with the probability waited / rate, so as soon as it
  * reaches a random part of the rate; as in Go's runtime/mprof.go, blocksampled. */
 static void draw_sample(struct prof_waiting *w, enum prof_wait kind)
@@ -78,8 +70,8 @@ void prof_wait_begin(struct prof_waiting *w, enum prof_wait kind, const void *ob
     prof_enter();
     w->site = site;
     w->since_ns = prof_now_ns();
-    keep_outer(w, t);
-    w->own_signals = w->outer_own_signals;
+    w->own_signals = w->outer_own_signals =
+        atomic_load_explicit(&t->own_signals, memory_order_relaxed);
     set_state(t, kind, object, w->since_ns);
     w->woken = false;
     w->listed =
@@ -91,6 +83,17 @@ void prof_wait_begin(struct prof_waiting *w, enum prof_wait kind, const void *ob
     errno = saved;
 }
 
+/* The wait of a signal handler leaves "none" behind, not the wait that the signal came in: that may
+ * have been left by longjmp, and nothing would ever end it. */
+static void leave(struct prof_waiting *w, struct prof_thread *t)
+{
+    if (w->listed)
+        prof_contention_leave(&t->waiter, w->woken);
+    set_state(t, PROF_WAIT_NONE, NULL, 0);
+    /* A signal that cut this call short says nothing about the one that it interrupted. */
+    atomic_store_explicit(&t->own_signals, w->outer_own_signals, memory_order_relaxed);
+}
+
 void prof_wait_end(struct prof_waiting *w)
 {
     struct prof_thread *t = w->t;
@@ -98,18 +101,13 @@ void prof_wait_end(struct prof_waiting *w)
         return;
     int saved = errno;
     prof_enter();
-    if (w->listed)
-        prof_contention_leave(&t->waiter, w->woken);
-    set_state(t, w->outer_kind, w->outer_object, w->outer_since_ns);
-    /* A signal that cut this call short says nothing about the one that it interrupted. */
-    atomic_store_explicit(&t->own_signals, w->outer_own_signals, memory_order_relaxed);
-    if (w->record_from_ns != INT64_MAX) {
-        int64_t waited_ns = prof_now_ns() - w->since_ns;
-        if (waited_ns >= w->record_from_ns) {
-            if (w->npcs == 0)
-                w->npcs = prof_site_stack(w->site, w->pcs, PROF_MAX_FRAMES);
-            prof_block_record(w, waited_ns);
-        }
+    bool sampled = w->record_from_ns != INT64_MAX;
+    int64_t waited_ns = sampled ? prof_now_ns() - w->since_ns : 0;
+    leave(w, t);
+    if (sampled && waited_ns >= w->record_from_ns) {
+        if (w->npcs == 0)
+            w->npcs = prof_site_stack(w->site, w->pcs, PROF_MAX_FRAMES);
+        prof_block_record(w, waited_ns);
     }
     prof_leave();
     errno = saved;

@@ -1,5 +1,6 @@
-/* What the hooks of calls that wait have in common: the real calls behind them, and what is done before and after a
- * wait. A hook tries first whether it has to wait at all; only then does it cost more than a jump. */
+/* What the hooks of calls that wait have in common: the real calls behind them, and what is done
+ * before and after a wait. A hook tries first whether it has to wait at all; only then does it cost
+ * more than a jump. */
 #ifndef PROF_WAIT_H
 #define PROF_WAIT_H
 
@@ -72,8 +73,9 @@
     X(execvpe)                                                                                     \
     X(fexecve)
 
-/* The files with hooks. A linker takes a file out of libprof.a for a function that is still missing; a sanitizer's
- * library comes before it and has them all. So real.c asks for every file by name. */
+/* The files with hooks. A linker takes a file out of libprof.a for a function that is still
+ * missing; a sanitizer's library comes before it and has them all. So real.c asks for every file by
+ * name. */
 #define PROF_HOOK_FILES(X)                                                                         \
     X(mutex) X(rwlock) X(cond) X(c11) X(semaphore) X(join) X(sleep) X(poll) X(sigwait) X(ipc)
 #define PROF_HOOK_FILE(name) const char prof_hooks_##name = 1
@@ -89,17 +91,30 @@ extern struct prof_real prof_real;
 /* Idempotent. A hook may run long before prof_init: then it calls this. */
 void prof_real_find(void);
 
-/* The real call, known from here on. NULL: this libc has none, or dlsym itself is what has called the hook. */
+/* The real call, known from here on. NULL: this libc has none, or dlsym itself is what has called
+ * the hook. */
 #define PROF_REAL(name)                                                                            \
-    (__builtin_expect(prof_real.name != NULL, 1) ? prof_real.name : (prof_real_find(), prof_real.name))
+    (__builtin_expect(prof_real.name != NULL, 1) ? prof_real.name                                  \
+                                                 : (prof_real_find(), prof_real.name))
 
 /* ---- wait.c ---------------------------------------------------------------------------------- */
 
-/* A PC in the function that this is written in: the leaf of its events, so that the kind of wait is seen. */
+/* A PC in the function that this is written in: the leaf of its events, so that the kind of wait is
+ * seen. */
 #if defined(__x86_64__)
-#define PROF_HERE ({ const void *pc_; __asm__("1: lea 1b(%%rip), %0" : "=r"(pc_)); pc_; })
+#define PROF_HERE                                                                                  \
+    ({                                                                                             \
+        const void *pc_;                                                                           \
+        __asm__("1: lea 1b(%%rip), %0" : "=r"(pc_));                                               \
+        pc_;                                                                                       \
+    })
 #elif defined(__aarch64__)
-#define PROF_HERE ({ const void *pc_; __asm__("adr %0, ." : "=r"(pc_)); pc_; })
+#define PROF_HERE                                                                                  \
+    ({                                                                                             \
+        const void *pc_;                                                                           \
+        __asm__("adr %0, ." : "=r"(pc_));                                                          \
+        pc_;                                                                                       \
+    })
 #else
 #error "prof/wait.h: x86-64 and arm64 only"
 #endif
@@ -110,31 +125,30 @@ struct prof_site {
 };
 #define PROF_SITE ((struct prof_site){PROF_HERE, __builtin_return_address(0)})
 
-/* The stack of a hook's caller, with the hook on top. At most max frames, at least two of them must have room. */
+/* The stack of a hook's caller, with the hook on top. At most max frames, at least two of them must
+ * have room. */
 int prof_site_stack(struct prof_site site, uintptr_t *pcs, int max);
 
-/* One wait, on the waiter's stack. Declared with PROF_WAITING it ends with its block, also when the thread is
- * cancelled in it. */
+/* One wait, on the waiter's stack. Declared with PROF_WAITING it ends with its block, also when the
+ * thread is cancelled in it. */
 struct prof_waiting {
     struct prof_thread *t; /* NULL: not to be recorded */
     struct prof_site site;
     int64_t since_ns;
-    int64_t block_rate_ns;      /* in force when the wait began */
-    int64_t record_from_ns;     /* a wait of this length is recorded in the block profile; INT64_MAX: none */
-    bool listed;                /* among the lock's waiters */
-    bool woken;                 /* to be set after a wait for a condition variable that ended well */
-    int outer_kind;             /* what the wait interrupted: a signal handler may wait, too */
-    const void *outer_object;
-    int64_t outer_since_ns;
-    uint32_t own_signals;       /* seen so far */
-    uint32_t outer_own_signals;
+    int64_t block_rate_ns;  /* in force when the wait began */
+    int64_t record_from_ns; /* a wait of this length is recorded in the block profile; INT64_MAX:
+                               none */
+    bool listed;            /* among the lock's waiters */
+    bool woken;             /* to be set after a wait for a condition variable that ended well */
+    uint32_t own_signals;   /* seen so far */
+    uint32_t outer_own_signals; /* before it: a signal handler may wait, too */
     int npcs;                   /* 0: the stack is not taken yet */
     uintptr_t pcs[PROF_MAX_FRAMES];
 };
 
 /* mutex: what a wait for a condition variable takes back. Both keep errno. */
-void prof_wait_begin(struct prof_waiting *w, enum prof_wait kind, const void *object, const void *mutex,
-                     struct prof_site site);
+void prof_wait_begin(struct prof_waiting *w, enum prof_wait kind, const void *object,
+                     const void *mutex, struct prof_site site);
 void prof_wait_end(struct prof_waiting *w);
 /* It turned out that there was nothing to wait for. */
 static inline void prof_wait_discard(struct prof_waiting *w)
@@ -146,9 +160,11 @@ static inline void prof_wait_discard(struct prof_waiting *w)
     __attribute__((cleanup(prof_wait_end))) struct prof_waiting name;                              \
     prof_wait_begin(&name, (kind), (object), (mutex), (site))
 
-/* After a call that failed: true when it was a signal of libprof's alone that ended it, so that it is to be called again. */
+/* After a call that failed: true when it was a signal of libprof's alone that ended it, so that it
+ * is to be called again. */
 bool prof_wait_cut_short(struct prof_waiting *w, int error);
-/* What is left at this time of a wait that was to last total_ns from its beginning; never negative. */
+/* What is left at this time of a wait that was to last total_ns from its beginning; never negative.
+ */
 struct timespec prof_wait_left(const struct prof_waiting *w, int64_t total_ns);
 /* INT64_MAX where it does not fit; t is valid. */
 int64_t prof_timespec_ns(const struct timespec *t);
@@ -162,16 +178,18 @@ void prof_block_fork_child(void);
 
 /* What block and mutex profile have in common: their values, and counts in fractions. */
 enum { PROF_COUNT_ONE = 1 << 16 };
-void prof_delay_add(struct prof_bucket_table *table, struct prof_thread *t, const uintptr_t *pcs, int npcs,
-                    double count, int64_t delay_ns);
+void prof_delay_add(struct prof_bucket_table *table, struct prof_thread *t, const uintptr_t *pcs,
+                    int npcs, double count, int64_t delay_ns);
 int prof_delay_fill(struct prof_bucket_table *table, struct prof_snapshot *s);
 int64_t prof_rate_from_environment(const char *name);
 
 /* ---- contention.c ---------------------------------------------------------------------------- */
 
-/* Puts the thread among the waiters for the object, and takes it out again; a thread waits in one place at a time. */
+/* Puts the thread among the waiters for the object, and takes it out again; a thread waits in one
+ * place at a time. */
 /* false: the mutex profile is off. */
-bool prof_contention_enter(struct prof_waiter *w, const void *object, const void *mutex, int64_t now_ns);
+bool prof_contention_enter(struct prof_waiter *w, const void *object, const void *mutex,
+                           int64_t now_ns);
 /* woken: from a condition variable, neither timed out nor cancelled. */
 void prof_contention_leave(struct prof_waiter *w, bool woken);
 
@@ -184,12 +202,14 @@ static inline unsigned prof_contention_list(const void *object)
 }
 static inline bool prof_contended(const void *object)
 {
-    return __builtin_expect(atomic_load_explicit(&prof_contention_waiters[prof_contention_list(object)],
-                                                 memory_order_relaxed) != 0, 0);
+    return __builtin_expect(
+        atomic_load_explicit(&prof_contention_waiters[prof_contention_list(object)],
+                             memory_order_relaxed) != 0,
+        0);
 }
 
-/* The caller is about to release the lock: how long all its waiters have waited since the last time. 0: nobody does.
- * To be recorded when it is released. */
+/* The caller is about to release the lock: how long all its waiters have waited since the last
+ * time. 0: nobody does. To be recorded when it is released. */
 int64_t prof_contention_charge(const void *lock);
 void prof_contention_record(int64_t delay_ns, struct prof_site site);
 
@@ -204,7 +224,8 @@ void prof_contention_fork_child(void);
 enum prof_until { PROF_UNTIL_DONE, PROF_UNTIL_TIME, PROF_UNTIL_CLOCK };
 
 int prof_mutex_lock_at(pthread_mutex_t *m, struct prof_site site);
-int prof_mutex_timedlock_at(pthread_mutex_t *m, const struct timespec *deadline, struct prof_site site);
+int prof_mutex_timedlock_at(pthread_mutex_t *m, const struct timespec *deadline,
+                            struct prof_site site);
 int prof_mutex_unlock_at(pthread_mutex_t *m, struct prof_site site);
 
 struct prof_cond_request {

@@ -430,6 +430,34 @@ static void a_waiting_thread_says_so_and_can_be_cancelled(void **state)
     }
 }
 
+static sigjmp_buf out;
+
+static void jump_out(int sig)
+{
+    siglongjmp(out, sig);
+}
+
+/* A handler may leave a wait by a jump; the slot says so from the next wait on. */
+static void a_wait_that_was_left_is_over(void **state)
+{
+    (void)state;
+    struct sigaction jump = {.sa_handler = jump_out}, before;
+    timer_t timer;
+    struct sigevent e = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
+    struct itimerspec in = {.it_value = {.tv_nsec = 20000000}};
+    assert_int_equal(sigaction(SIGALRM, &jump, &before), 0);
+    assert_int_equal(timer_create(CLOCK_MONOTONIC, &e, &timer), 0);
+    if (sigsetjmp(out, 1) == 0) {
+        timer_settime(timer, 0, &in, NULL);
+        poll(NULL, 0, 60000);
+        fail_msg("poll was not left");
+    }
+    rest_ms(1);
+    assert_int_equal(atomic_load(&prof_self()->wait_kind), PROF_WAIT_NONE);
+    timer_delete(timer);
+    sigaction(SIGALRM, &before, NULL);
+}
+
 /* ---- many threads, and processes
  * ------------------------------------------------------------------------------------ */
 
@@ -515,6 +543,7 @@ int main(void)
         cmocka_unit_test(a_barrier_names_one_of_the_threads),
         cmocka_unit_test(joins_answer),
         cmocka_unit_test(a_waiting_thread_says_so_and_can_be_cancelled),
+        cmocka_unit_test(a_wait_that_was_left_is_over),
         cmocka_unit_test(short_threads_in_thousands),
         cmocka_unit_test(a_child_waits_for_nothing),
     };
