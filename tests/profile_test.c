@@ -64,11 +64,9 @@ static const struct prof_source heap = {&about_heap, fill, count, NULL};
 static const struct prof_source counting = {&about_count, fill, count, write_detail};
 static const struct prof_source block = {&about_block, fill, count, NULL};
 
-static struct {
-    struct prof_labels head;
-    struct prof_label labels[2];
-} two_labels = {{.n = 2}, {{"endpoint", "/work"}, {"quote", "a\"b\n"}}};
-static const struct prof_labels *const labels = (const struct prof_labels *)&two_labels;
+static const struct prof_labels two_labels = {
+    .n = 2, .labels = {{"endpoint", "/work"}, {"quote", "a\"b\n"}}};
+static const struct prof_labels *const labels = &two_labels;
 
 /* PCs of no code, and of code with a name and a line. */
 static const uintptr_t low[] = {0x1000, 0x2000, 0x3000};

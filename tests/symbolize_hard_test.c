@@ -192,7 +192,7 @@ static void too_little_memory(void **state)
     void *module = load(build("cc", "-g -O2"));
     struct mark m = mark(module, "mark_inlined");
     for (size_t kb = 0; kb < 2048; kb += 64) {
-        int status;
+        int status = 0;
         pid_t child = fork();
         if (child == 0)
             _exit(symbolize_within(m.pc, kb * 1024));

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -82,7 +83,7 @@ static void bound_pool(int64_t bytes)
 {
     static _Atomic int64_t pooled;
 
-    if ((pooled += bytes) > options.hold_bytes) {
+    if (atomic_fetch_add(&pooled, bytes) + bytes > options.hold_bytes) {
         pooled = 0;
         pool_drain();
     }
