@@ -137,8 +137,8 @@ static const char *call_file(const struct walk *w, Dwarf_Die *die)
     return file_name(w, dwarf_filesrc(w->files, (size_t)number(found), NULL, NULL));
 }
 
-static const struct prof_frame *make_frame(const struct walk *w, Dwarf_Die *die,
-                                           const struct prof_frame *parent)
+static struct prof_frame *make_frame(const struct walk *w, Dwarf_Die *die,
+                                     struct prof_frame *parent)
 {
     struct prof_frame *f = prof_pool_alloc(w->pool, sizeof *f);
     if (!f)
@@ -165,10 +165,9 @@ static const struct prof_frame *make_frame(const struct walk *w, Dwarf_Die *die,
 
 /* Gives the frame of this function or inlined call to the targets that lie in it, as far as they
  * are the parent's (NULL: nobody's). NULL: there are none. */
-static const struct prof_frame *claim(const struct walk *w, Dwarf_Die *die,
-                                      const struct prof_frame *parent)
+static struct prof_frame *claim(const struct walk *w, Dwarf_Die *die, struct prof_frame *parent)
 {
-    const struct prof_frame *frame = NULL;
+    struct prof_frame *frame = NULL;
     for (struct ranges r = {.die = die}; ranges_next(w, &r);)
         for (size_t i = r.first; i < r.end; i++) {
             if (w->targets[i].frame != parent)
@@ -189,12 +188,12 @@ static bool holds_targets(const struct walk *w, Dwarf_Die *die)
     return ranges_next(w, &(struct ranges){.die = die});
 }
 
-static void walk_children(const struct walk *w, Dwarf_Die *die, const struct prof_frame *parent,
+static void walk_children(const struct walk *w, Dwarf_Die *die, struct prof_frame *parent,
                           int depth);
 
-static void visit(const struct walk *w, Dwarf_Die *die, const struct prof_frame *parent, int depth)
+static void visit(const struct walk *w, Dwarf_Die *die, struct prof_frame *parent, int depth)
 {
-    const struct prof_frame *frame = NULL;
+    struct prof_frame *frame = NULL;
     switch (dwarf_tag(die)) {
     case DW_TAG_subprogram:
         frame = claim(w, die, NULL);
@@ -221,7 +220,7 @@ static void visit(const struct walk *w, Dwarf_Die *die, const struct prof_frame 
         walk_children(w, die, frame, depth);
 }
 
-static void walk_children(const struct walk *w, Dwarf_Die *die, const struct prof_frame *parent,
+static void walk_children(const struct walk *w, Dwarf_Die *die, struct prof_frame *parent,
                           int depth)
 {
     Dwarf_Die child;

@@ -21,14 +21,12 @@ struct table {
     size_t n, capacity;
 };
 
-/* Sized before unsized, global before weak before local, functions before labels. */
+/* Sized before unsized, functions before labels, what others can call before what is local. */
 static uint8_t rank_of(const GElf_Sym *s)
 {
     int bind = GELF_ST_BIND(s->st_info), type = GELF_ST_TYPE(s->st_info);
     return (uint8_t)((s->st_size ? RANK_SIZED : 0) + (type == STT_NOTYPE ? 0 : 4) +
-                     (bind == STB_GLOBAL ? 2
-                      : bind == STB_WEAK ? 1
-                                         : 0));
+                     (bind == STB_LOCAL ? 0 : 2));
 }
 
 static bool is_code(Elf *elf, const GElf_Sym *s, const char *name, GElf_Shdr *section)
@@ -88,6 +86,12 @@ static bool add_tables(struct table *t, Elf *elf, uint32_t type)
     return true;
 }
 
+static size_t underscores(const char *name)
+{
+    return strspn(name, "_");
+}
+
+/* The best comes last: it is the one that is taken. */
 static int by_start_then_rank(const void *a, const void *b)
 {
     const struct symbol *x = a, *y = b;
@@ -95,7 +99,11 @@ static int by_start_then_rank(const void *a, const void *b)
         return x->start < y->start ? -1 : 1;
     if (x->rank != y->rank)
         return x->rank < y->rank ? -1 : 1;
-    return strcmp(y->name, x->name); /* the first in the alphabet comes last: it is taken */
+    if (underscores(x->name) != underscores(y->name)) /* write is __write to its library only */
+        return underscores(x->name) > underscores(y->name) ? -1 : 1;
+    if (strlen(x->name) != strlen(y->name)) /* free is tc_free and cfree, too */
+        return strlen(x->name) > strlen(y->name) ? -1 : 1;
+    return strcmp(y->name, x->name);
 }
 
 static const struct symbol *lookup(const struct table *t, uint64_t address)
@@ -124,19 +132,52 @@ static const char *plain_name(struct prof_pool *pool, const char *name)
     return i ? pool->strings[i] : NULL;
 }
 
-static bool any_unknown(const struct prof_target *targets, size_t n)
+static struct prof_frame *outermost(const struct prof_target *t)
+{
+    struct prof_frame *f = t->frame;
+    while (f && f->parent)
+        f = f->parent;
+    return f;
+}
+
+/* Does the table have something to say of it? Debug information calls functions by their library's
+ * inner names, such as ___pthread_mutex_trylock; callers know an alias. */
+static bool wanted(const struct prof_target *t)
+{
+    const struct prof_frame *f = outermost(t);
+    return !f || f->function[0] == '_';
+}
+
+static bool any_wanted(const struct prof_target *targets, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (!targets[i].frame)
+        if (wanted(&targets[i]))
             return true;
     return false;
+}
+
+static void name_target(struct prof_target *t, const struct symbol *s, struct prof_pool *pool)
+{
+    struct prof_frame *f = outermost(t);
+    if (f && (s->start != t->entry || underscores(s->name) >= underscores(f->function)))
+        return;
+    const char *name = plain_name(pool, s->name);
+    if (!name)
+        return;
+    if (f) {
+        f->function = f->linkage_name = name;
+        return;
+    }
+    t->symbol = name;
+    t->shown_symbol = prof_shown_name(pool, name);
+    t->entry = s->start;
 }
 
 void prof_elfsym_resolve(const struct prof_module *m, struct prof_target *targets, size_t n,
                          struct prof_pool *pool)
 {
     struct table t = {0};
-    if (!any_unknown(targets, n))
+    if (!any_wanted(targets, n))
         return;
     bool ok = add_tables(&t, m->elf, SHT_SYMTAB) &&
               (t.n || add_tables(&t, m->debug_elf, SHT_SYMTAB)) &&
@@ -146,13 +187,9 @@ void prof_elfsym_resolve(const struct prof_module *m, struct prof_target *target
     if (t.n)
         qsort(t.symbols, t.n, sizeof t.symbols[0], by_start_then_rank);
     for (size_t i = 0; i < n; i++) {
-        const struct symbol *s = targets[i].frame ? NULL : lookup(&t, targets[i].address);
-        const char *name = s ? plain_name(pool, s->name) : NULL;
-        if (!name)
-            continue;
-        targets[i].symbol = name;
-        targets[i].shown_symbol = prof_shown_name(pool, name);
-        targets[i].entry = s->start;
+        const struct symbol *s = wanted(&targets[i]) ? lookup(&t, targets[i].address) : NULL;
+        if (s)
+            name_target(&targets[i], s, pool);
     }
     free(t.symbols);
 }

@@ -70,8 +70,8 @@ const char *prof_shown_name(struct prof_pool *pool, const char *name);
 
 /* ---- dwarf.c, elfsym.c, plt.c ---------------------------------------------------------------- */
 
-struct prof_frame { /* a function, or a call inlined into the function of the parent */
-    const struct prof_frame *parent; /* NULL: a function that has its own code */
+struct prof_frame {            /* a function, or a call inlined into the function of the parent */
+    struct prof_frame *parent; /* NULL: a function that has its own code */
     const char *function, *linkage_name;
     const char *call_file; /* where in the parent */
     const char *start_file;
@@ -80,9 +80,9 @@ struct prof_frame { /* a function, or a call inlined into the function of the pa
 
 struct prof_target { /* a PC to be resolved */
     uintptr_t pc;
-    uint64_t address; /* in the file's terms */
-    uint64_t entry;   /* where the code of its function starts, likewise; 0: not found */
-    const struct prof_frame *frame; /* innermost; NULL: not found */
+    uint64_t address;         /* in the file's terms */
+    uint64_t entry;           /* where the code of its function starts, likewise; 0: not found */
+    struct prof_frame *frame; /* innermost; NULL: not found */
     const char *file;
     int line;               /* 0: not found */
     const char *entry_file; /* of `entry`, likewise */
