@@ -31,7 +31,9 @@ static const struct prof_description cpu_description = {
     .text = PROF_TEXT_COUNT,
 };
 
-static struct prof_bucket_table buckets;
+/* Two, so that one can be filled while the other is written. */
+static struct prof_bucket_table tables[2];
+static atomic_int current;  /* the one that is filled */
 static atomic_bool running; /* read by handlers */
 static atomic_int handlers; /* handlers that may be using the buckets */
 
@@ -40,8 +42,17 @@ atomic_bool prof_cpu_process_wide; /* ITIMER_PROF runs; written under prof_threa
 /* guarded by prof_threads_lock */
 static int period_ns;
 static bool armed; /* threads that start get a timer */
+static bool taken; /* by a profile that somebody asked for, from its start until it is written */
 static int64_t started_ns;
 static pid_t armed_by; /* the process that the process-wide timer belongs to */
+
+/* The profile of the whole run, which goes on under the others: their samples are its samples, too.
+ * Guarded by prof_threads_lock. */
+static struct {
+    int hz; /* 0: there is none */
+    int64_t started_ns;
+    struct prof_bucket_table buckets; /* what the tables held before, in nanoseconds */
+} whole;
 
 /* ---- a tick ---------------------------------------------------------------------------------- */
 
@@ -53,7 +64,8 @@ static void record(const uintptr_t *pcs, int n, struct prof_thread *t, int value
     const struct prof_labels *labels =
         t ? atomic_load_explicit(&t->labels, memory_order_acquire) : NULL;
     int64_t start = t ? (int64_t)(intptr_t)atomic_load(&t->start_routine) : 0;
-    struct prof_bucket *b = prof_bucket_get(&buckets, pcs, n, labels, start);
+    struct prof_bucket_table *table = &tables[atomic_load_explicit(&current, memory_order_relaxed)];
+    struct prof_bucket *b = prof_bucket_get(table, pcs, n, labels, start);
     if (b)
         atomic_fetch_add_explicit(&b->values[value], ticks, memory_order_relaxed);
     else
@@ -216,22 +228,16 @@ static int arm_all_locked(void)
     return 0;
 }
 
-/* ---- start and stop -------------------------------------------------------------------------- */
+/* ---- sampling: on and off ----------------------------------------------------------------------
+ */
 
-static int start_locked(int hz, bool alone)
+static int start_locked(int hz)
 {
-    if (armed)
-        return -EBUSY;
-    int rc = prof_signal_install();
-    if (rc < 0)
-        return rc;
-    if (!alone)
-        prof_threads_discover_locked();
     period_ns = 1000000000 / hz;
     started_ns = prof_now_ns();
     armed = true;
     atomic_store(&running, true);
-    rc = arm_all_locked();
+    int rc = arm_all_locked();
     if (rc < 0) {
         atomic_store(&running, false);
         armed = false;
@@ -239,7 +245,60 @@ static int start_locked(int hz, bool alone)
     return rc;
 }
 
-static int start(int hz, bool alone)
+/* From here on nobody uses the current table: a handler takes microseconds, and no lock. */
+static void stop_locked(void)
+{
+    atomic_store(&running, false);
+    armed = false;
+    disarm_all_locked();
+    while (atomic_load(&handlers) > 0)
+        sched_yield();
+    settle_all_locked();
+}
+
+static void add_to_whole(struct prof_bucket *b, void *arg)
+{
+    struct prof_bucket *sum =
+        prof_bucket_get(&whole.buckets, b->pcs, (int)b->npcs, b->labels, b->tag);
+    (void)arg;
+    for (int i = SEEN; i <= OWED; i++) {
+        int64_t ticks = atomic_load_explicit(&b->values[i], memory_order_relaxed);
+        if (sum)
+            atomic_fetch_add_explicit(&sum->values[i], ticks * period_ns, memory_order_relaxed);
+        else
+            atomic_fetch_add_explicit(&prof_dropped.cpu_samples, (uint64_t)ticks,
+                                      memory_order_relaxed);
+    }
+}
+
+static void take_into_whole_locked(void)
+{
+    if (whole.hz)
+        prof_bucket_each(&tables[atomic_load(&current)], add_to_whole, NULL);
+}
+
+/* ---- a profile that is asked for
+ * ----------------------------------------------------------------- */
+
+static int start_asked_locked(int hz)
+{
+    if (taken)
+        return -EBUSY;
+    int rc = prof_signal_install();
+    if (rc < 0)
+        return rc;
+    prof_threads_discover_locked();
+    if (whole.hz) {
+        stop_locked();
+        take_into_whole_locked();
+        prof_bucket_drop(&tables[atomic_load(&current)]);
+    }
+    rc = start_locked(hz);
+    taken = rc == 0;
+    return rc;
+}
+
+int prof_cpu_start(int hz)
 {
     if (hz < 0 || hz > PROF_CPU_HZ_MAX)
         return -EINVAL;
@@ -247,25 +306,10 @@ static int start(int hz, bool alone)
     prof_self();
     prof_enter();
     prof_lock(&prof_threads_lock);
-    int rc = start_locked(hz ? hz : PROF_CPU_HZ_DEFAULT, alone);
+    int rc = start_asked_locked(hz ? hz : PROF_CPU_HZ_DEFAULT);
     prof_unlock(&prof_threads_lock);
     prof_leave();
     return rc;
-}
-
-int prof_cpu_start(int hz)
-{
-    return start(hz, false);
-}
-
-int prof_cpu_start_in_child(int hz)
-{
-    return start(hz, true);
-}
-
-int64_t prof_cpu_count(void)
-{
-    return prof_bucket_count(&buckets);
 }
 
 static void add_sample(struct prof_bucket *b, void *arg)
@@ -282,7 +326,7 @@ static void add_sample(struct prof_bucket *b, void *arg)
  * start routine. */
 enum { SPREAD_MIN = 5, SPREAD = 2 };
 
-static void spread(struct prof_snapshot *s, struct prof_sample *owing)
+static void spread(struct prof_snapshot *s, struct prof_sample *owing, int64_t enough)
 {
     int64_t total = 0, seen = 0, given = 0, owed = owing->values[OWED];
     for (int pass = 0; pass < 2; pass++)
@@ -291,7 +335,7 @@ static void spread(struct prof_snapshot *s, struct prof_sample *owing)
                 continue;
             if (pass == 0) {
                 total += e->values[SEEN];
-            } else if (total >= SPREAD_MIN) {
+            } else if (total >= enough) {
                 seen += e->values[SEEN];
                 e->values[SPREAD] += owed * seen / total - given;
                 given = owed * seen / total;
@@ -300,74 +344,139 @@ static void spread(struct prof_snapshot *s, struct prof_sample *owing)
     owing->values[SPREAD] += owed - given;
 }
 
-/* To the values of the profile: ticks and nanoseconds. */
-static void settle(struct prof_snapshot *s)
+/* To the values of the profile, samples and nanoseconds, from counts of unit_ns. */
+static void settle(struct prof_snapshot *s, int64_t unit_ns)
 {
     for (size_t i = 0; i < s->nsamples; i++)
         if (s->samples[i].values[OWED] > 0)
-            spread(s, &s->samples[i]);
+            spread(s, &s->samples[i], SPREAD_MIN * s->period / unit_ns);
     size_t kept = 0;
     for (size_t i = 0; i < s->nsamples; i++) {
         struct prof_sample e = s->samples[i];
-        int64_t ticks = e.values[SEEN] + e.values[SPREAD];
-        e.values[0] = ticks;
-        e.values[1] = ticks * s->period;
+        int64_t ns = (e.values[SEEN] + e.values[SPREAD]) * unit_ns;
+        e.values[0] = (ns + s->period / 2) / s->period;
+        e.values[1] = ns;
         e.values[SPREAD] = e.tag = 0;
-        if (ticks > 0)
+        if (ns > 0)
             s->samples[kept++] = e;
     }
     s->nsamples = kept;
 }
 
-static int write_and_clear(int fd, struct prof_snapshot *s)
+static int write_table(int fd, struct prof_bucket_table *t, struct prof_snapshot *s,
+                       int64_t unit_ns)
 {
     int rc = 0;
     if (fd >= 0) {
-        prof_bucket_each(&buckets, add_sample, s);
-        settle(s);
+        prof_bucket_each(t, add_sample, s);
+        settle(s, unit_ns);
         rc = prof_encode_proto(s, fd);
     }
     free(s->samples);
-    prof_bucket_drop(&buckets);
     return rc;
 }
 
-static int stop_sampling(struct prof_snapshot *s)
+static void set_times(struct prof_snapshot *s, int64_t since_ns)
 {
-    int rc = -EINVAL;
-    prof_lock(&prof_threads_lock);
-    if (armed && atomic_load(&running)) {
-        atomic_store(&running, false);
-        disarm_all_locked();
-        while (atomic_load(&handlers) > 0) /* a handler takes microseconds, and no lock */
-            sched_yield();
-        settle_all_locked();
-        s->taken_ns = prof_now_ns();
-        s->duration_ns = s->taken_ns - started_ns;
-        s->period = period_ns;
-        rc = 0;
-    }
-    prof_unlock(&prof_threads_lock);
-    return rc;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    s->taken_ns = prof_now_ns();
+    s->duration_ns = s->taken_ns - since_ns;
+    s->time_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec - s->duration_ns;
+}
+
+/* Ends the profile; the one of the whole run goes on. The finished table, or NULL: none was asked
+ * for. */
+static struct prof_bucket_table *finish_asked_locked(struct prof_snapshot *s)
+{
+    int finished = atomic_load(&current);
+    if (!taken || !armed)
+        return NULL;
+    stop_locked();
+    take_into_whole_locked();
+    set_times(s, started_ns);
+    s->period = period_ns;
+    atomic_store(&current, !finished);
+    if (whole.hz)
+        start_locked(whole.hz);
+    return &tables[finished];
 }
 
 int prof_cpu_stop(int fd)
 {
     struct prof_snapshot s = {.about = &cpu_description};
+    int rc = -EINVAL;
     prof_enter();
-    int rc = stop_sampling(&s);
-    if (rc == 0) {
-        struct timespec now;
-        clock_gettime(CLOCK_REALTIME, &now);
-        s.time_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec - s.duration_ns;
-        rc = write_and_clear(fd, &s);
+    prof_lock(&prof_threads_lock);
+    struct prof_bucket_table *finished = finish_asked_locked(&s);
+    prof_unlock(&prof_threads_lock);
+    if (finished) {
+        rc = write_table(fd, finished, &s, s.period);
+        prof_bucket_drop(finished);
         prof_lock(&prof_threads_lock);
-        armed = false; /* only now may the next profile start and use the buckets */
+        taken = false; /* only now may the next profile start and use the table */
         prof_unlock(&prof_threads_lock);
     }
     prof_leave();
     return rc;
 }
+
+/* ---- the profile of the whole run
+ * ------------------------------------------------------------------ */
+
+static int start_whole_locked(int hz, bool in_child)
+{
+    int rc = taken || whole.hz ? -EBUSY : prof_signal_install();
+    if (rc < 0)
+        return rc;
+    if (!in_child)
+        prof_threads_discover_locked();
+    rc = start_locked(hz);
+    whole.started_ns = started_ns;
+    whole.hz = rc < 0 ? 0 : hz;
+    return rc;
+}
+
+int prof_cpu_whole_start(int hz, bool in_child)
+{
+    prof_init();
+    prof_self();
+    prof_enter();
+    prof_lock(&prof_threads_lock);
+    int rc = start_whole_locked(hz, in_child);
+    prof_unlock(&prof_threads_lock);
+    prof_leave();
+    return rc;
+}
+
+int prof_cpu_whole_stop(int fd)
+{
+    struct prof_snapshot s = {.about = &cpu_description};
+    int rc = -EINVAL;
+    prof_enter();
+    prof_lock(&prof_threads_lock);
+    if (whole.hz) {
+        stop_locked();
+        take_into_whole_locked();
+        set_times(&s, whole.started_ns);
+        s.period = 1000000000 / whole.hz;
+        whole.hz = 0;
+        rc = 0;
+    }
+    prof_unlock(&prof_threads_lock);
+    if (rc == 0)
+        rc = write_table(fd, &whole.buckets, &s, 1);
+    prof_leave();
+    return rc;
+}
+
+int64_t prof_cpu_whole_count(void)
+{
+    return prof_bucket_count(&whole.buckets) + prof_bucket_count(&tables[0]) +
+           prof_bucket_count(&tables[1]);
+}
+
+/* ---- exec and fork --------------------------------------------------------------------------- */
 
 /* A program that this process becomes would inherit the process-wide timer, and die of its first
  * tick. The child of a vfork has no timer, although it sees our memory. */
@@ -390,11 +499,14 @@ void prof_cpu_after_exec(void)
 
 void prof_cpu_fork_child(void)
 {
-    bool was_armed = armed;
+    bool used = armed || taken;
     atomic_store(&running, false);
     atomic_store(&handlers, 0);
-    armed = false;
+    armed = taken = false;
     prof_cpu_process_wide = false;
-    if (was_armed)
-        prof_bucket_drop(&buckets);
+    for (int i = 0; i < 2 && used; i++)
+        prof_bucket_drop(&tables[i]);
+    if (whole.hz)
+        prof_bucket_drop(&whole.buckets);
+    whole.hz = 0;
 }

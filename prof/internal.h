@@ -454,10 +454,13 @@ void prof_cpu_tick(const siginfo_t *info, const void *ucontext, bool room);
 void prof_cpu_before_exec(void);
 void prof_cpu_after_exec(void);
 extern atomic_bool prof_cpu_process_wide; /* ITIMER_PROF is ours, so the kernel's SIGPROFs are */
-/* For a forked child, whose only thread calls it: as prof_cpu_start, but enters nobody's allocator. */
-int prof_cpu_start_in_child(int hz);
-/* How many different stacks the running profile has. */
-int64_t prof_cpu_count(void);
+/* The profile of the whole run, for the preloaded start. It goes on under those that are asked for with prof_cpu_start.
+ * in_child: in a just forked child, whose only thread calls it; nobody's allocator is entered. As prof_cpu_start. */
+int prof_cpu_whole_start(int hz, bool in_child);
+/* Ends whatever runs, writes the whole. */
+int prof_cpu_whole_stop(int fd);
+/* About how many different stacks it has; 0: none. */
+int64_t prof_cpu_whole_count(void);
 
 void prof_heap_init(void);
 /* Sample points are never further apart than this, not even when sampling is off, so that larger allocations

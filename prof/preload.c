@@ -81,7 +81,7 @@ static void set_rates(void)
 
 static void start_cpu(void)
 {
-    int err = prof_cpu_start(prof_preload.hz);
+    int err = prof_cpu_whole_start(prof_preload.hz, false);
     prof_preload.cpu = !err;
     if (err)
         prof_complain("no CPU profile: %s", strerrordesc_np(-err));
@@ -93,7 +93,7 @@ static void fork_child(void)
     prof_preload.pid = getpid();
     prof_preload.first = false;
     prof_out_fork_child();
-    prof_preload.cpu = *prof_preload.out && prof_cpu_start_in_child(prof_preload.hz) == 0;
+    prof_preload.cpu = *prof_preload.out && prof_cpu_whole_start(prof_preload.hz, true) == 0;
     if (prof_preload.address && prof_preload.children)
         prof_serve(false);
 }

@@ -91,7 +91,7 @@ static int open_folder(void)
 static int write_cpu(const char *unused, int fd)
 {
     (void)unused;
-    return prof_cpu_stop(fd);
+    return prof_cpu_whole_stop(fd);
 }
 
 static int write_named(const char *name, int fd)
@@ -174,7 +174,7 @@ static int write_all(void)
 /* A process that hardly ran has nothing to show, and a program may have thousands of them. */
 static bool worth_it(void)
 {
-    return prof_preload.first || prof_cpu_count() > 0;
+    return prof_preload.first || prof_cpu_whole_count() > 0;
 }
 
 bool prof_out_in_progress(void)
