@@ -26,6 +26,13 @@ void prof_lock(struct prof_lock *l)
     errno = saved;
 }
 
+bool prof_trylock(struct prof_lock *l)
+{
+    uint32_t seen = 0;
+    return atomic_compare_exchange_strong_explicit(&l->state, &seen, 1, memory_order_acquire,
+                                                   memory_order_relaxed);
+}
+
 void prof_unlock(struct prof_lock *l)
 {
     if (atomic_exchange_explicit(&l->state, 0, memory_order_release) != 2)

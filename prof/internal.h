@@ -58,6 +58,7 @@ struct prof_lock {
     _Atomic uint32_t state; /* 0 free, 1 held, 2 held and waited for */
 };
 void prof_lock(struct prof_lock *l);
+bool prof_trylock(struct prof_lock *l);
 void prof_unlock(struct prof_lock *l);
 
 /* Sleeps until *word is no longer `seen`, somebody wakes it, or ns have passed; may return early. */
@@ -327,6 +328,9 @@ static inline void prof_leave(void)
 
 /* The calling thread's slot, registered on first use. NULL: no memory, or registering just now. Not in handlers. */
 struct prof_thread *prof_thread_register(void);
+/* The same, but NULL rather than wait for a lock: a hook may run while the host holds one of its own that the
+ * lock's holder is waiting for. The next hook tries again. */
+struct prof_thread *prof_thread_register_in_hook(void);
 static inline struct prof_thread *prof_self(void)
 {
     return prof_self_tls ? prof_self_tls : prof_thread_register();
@@ -344,7 +348,7 @@ static inline struct prof_thread *prof_hook_self(void)
         return t;
     return prof_busy_tls || !PROF_HOOKS_REGISTER || !atomic_load_explicit(&prof_ready, memory_order_relaxed)
                ? NULL
-               : prof_thread_register();
+               : prof_thread_register_in_hook();
 }
 
 extern struct prof_lock prof_threads_lock;

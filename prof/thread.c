@@ -7,12 +7,13 @@
  * slot back. Slots are recycled and never freed, so the list can be walked without a lock. */
 #include "prof/internal.h"
 
-#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -143,19 +144,29 @@ static void on_thread_exit(void *arg)
     /* No prof_leave: whatever this thread still calls must not register it again. */
 }
 
-struct prof_thread *prof_thread_register(void)
+/* Under the lock, or a discovery could give this thread a second slot, and timer. */
+static struct prof_thread *register_locked(void)
 {
-    if (prof_busy_tls)
-        return NULL;
-    prof_enter();
-    int saved = errno;
     pid_t tid = prof_gettid();
-    prof_lock(&prof_threads_lock); /* or a discovery could give this thread a second slot, and timer */
     struct prof_thread *t = adopt_foreign_slot_locked(tid);
     if (!t && (t = claim_slot(tid)))
         prof_cpu_thread_start_locked(t);
+    return t;
+}
+
+static struct prof_thread *register_self(bool wait)
+{
+    if (prof_busy_tls)
+        return NULL;
+    if (wait)
+        prof_lock(&prof_threads_lock);
+    else if (!prof_trylock(&prof_threads_lock))
+        return NULL;
+    prof_enter();
+    int saved = errno;
+    struct prof_thread *t = register_locked();
     prof_unlock(&prof_threads_lock);
-    if (t && tid == getpid())
+    if (t && prof_gettid() == getpid())
         t->stack_end = (uintptr_t)__libc_stack_end;
     prof_self_tls = t;
     if (t && atomic_load_explicit(&exit_key_made, memory_order_acquire))
@@ -163,6 +174,16 @@ struct prof_thread *prof_thread_register(void)
     errno = saved;
     prof_leave();
     return t;
+}
+
+struct prof_thread *prof_thread_register(void)
+{
+    return register_self(true);
+}
+
+struct prof_thread *prof_thread_register_in_hook(void)
+{
+    return register_self(false);
 }
 
 /* ---- pthread_create -------------------------------------------------------------------------- */
@@ -244,6 +265,8 @@ static void clear_dead_foreign_locked(void)
             free_slot_locked(t);
 }
 
+/* The list is made without malloc: whoever holds a lock of the allocator's may be waiting for ours
+ * (jemalloc starts threads of its own from within malloc, and these register here). */
 struct tids {
     pid_t *tid;
     size_t n, capacity;
@@ -252,37 +275,64 @@ struct tids {
 static bool add_tid(struct tids *l, pid_t tid)
 {
     if (l->n == l->capacity) {
-        size_t capacity = l->capacity ? l->capacity * 2 : 256;
-        pid_t *bigger = realloc(l->tid, capacity * sizeof *bigger);
+        size_t capacity = l->capacity ? l->capacity * 2 : 1024;
+        pid_t *bigger = prof_pages_alloc(capacity * sizeof *bigger);
         if (!bigger)
             return false;
+        if (l->tid) {
+            memcpy(bigger, l->tid, l->n * sizeof *bigger);
+            prof_pages_free(l->tid, l->capacity * sizeof *bigger);
+        }
         l->tid = bigger;
         l->capacity = capacity;
     }
-    l->tid[l->n++] = tid;
+    /* /proc lists them in the order of their ids only mostly: a wrapped around id comes last. */
+    size_t at = l->n++;
+    for (; at > 0 && l->tid[at - 1] > tid; at--)
+        l->tid[at] = l->tid[at - 1];
+    l->tid[at] = tid;
     return true;
 }
 
-/* /proc lists them in the order of their ids only mostly: a wrapped around id comes last. */
-static int by_tid(const void *a, const void *b)
-{
-    pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
-    return (x > y) - (x < y);
-}
+struct directory_entry { /* getdents64(2) */
+    uint64_t inode;
+    int64_t offset;
+    uint16_t size;
+    uint8_t type;
+    char name[];
+};
 
 static void list_tids(struct tids *out)
 {
-    DIR *d = opendir("/proc/self/task");
-    if (!d)
+    char buffer[4096] __attribute__((aligned(8)));
+    bool room = true;
+    int fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
         return;
-    for (struct dirent *e; (e = readdir(d));) {
-        pid_t tid = (pid_t)strtol(e->d_name, NULL, 10);
-        if (tid > 0 && !add_tid(out, tid))
-            break;
+    for (long n; room && (n = syscall(SYS_getdents64, fd, buffer, sizeof buffer)) > 0;)
+        for (char *p = buffer; room && p < buffer + n;) {
+            const struct directory_entry *e = (const struct directory_entry *)p;
+            pid_t tid = (pid_t)strtol(e->name, NULL, 10);
+            room = tid <= 0 || add_tid(out, tid);
+            p += e->size;
+        }
+    close(fd);
+}
+
+/* A tid that has a slot becomes negative. */
+static void take_out(struct tids *l, pid_t tid)
+{
+    for (size_t low = 0, high = l->n; low < high;) {
+        size_t mid = (low + high) / 2;
+        if (abs(l->tid[mid]) == tid) {
+            l->tid[mid] = -tid;
+            return;
+        }
+        if (abs(l->tid[mid]) < tid)
+            low = mid + 1;
+        else
+            high = mid;
     }
-    closedir(d);
-    if (out->n)
-        qsort(out->tid, out->n, sizeof out->tid[0], by_tid);
 }
 
 static void claim_foreign_slot_locked(pid_t tid)
@@ -299,18 +349,13 @@ void prof_threads_discover_locked(void)
     struct tids l = {0};
     clear_dead_foreign_locked();
     list_tids(&l);
-    bool *known = calloc(l.n + 1, sizeof *known);
-    for (struct prof_thread *t = known ? prof_threads_first() : NULL; t; t = t->next) {
-        pid_t tid = atomic_load(&t->tid);
-        pid_t *at = l.n ? bsearch(&tid, l.tid, l.n, sizeof l.tid[0], by_tid) : NULL;
-        if (at)
-            known[at - l.tid] = true;
-    }
-    for (size_t i = 0; known && i < l.n; i++)
-        if (!known[i])
+    for (struct prof_thread *t = prof_threads_first(); t; t = t->next)
+        take_out(&l, atomic_load(&t->tid));
+    for (size_t i = 0; i < l.n; i++)
+        if (l.tid[i] > 0)
             claim_foreign_slot_locked(l.tid[i]);
-    free(known);
-    free(l.tid);
+    if (l.tid)
+        prof_pages_free(l.tid, l.capacity * sizeof *l.tid);
 }
 
 /* ---- start and fork -------------------------------------------------------------------------- */

@@ -224,7 +224,7 @@ if has nginx wrk curl openssl; then
         is "nginx: ends well" "$?" 0
         silent nginx "$dir"
         is "nginx: an empty error log" "$(cat "$dir/error.log")" ""
-        is "nginx: a folder for each worker" "$(find "$dir/profiles" -mindepth 1 -type d -name 'nginx-*' | wc -l)" 2
+        like "nginx: a folder for each worker that worked" "$(find "$dir/profiles" -mindepth 1 -type d -name 'nginx-*' | wc -l)" '^[12]$'
         for worker in "$dir"/profiles/nginx-*; do
             each "nginx worker" "$worker" cpu allocs goroutine threadcreate block
         done
@@ -249,7 +249,9 @@ if has psql pgbench && [[ -x $postgres_bin/postgres ]]; then
             (select sum(tbalance) from pgbench_tellers) = (select sum(bbalance) from pgbench_branches), (select count(*) from pgbench_history)")" "t|t|2000"
         peer_stop
         is "PostgreSQL: ends well" "$?" 0
-        unlike "PostgreSQL: nothing went wrong" "$(cat "$dir/peer.out" "$dir/peer.err")" 'ERROR|FATAL|PANIC|WARNING|terminated by|prof'
+        # What it says to who asks while it starts, and to who is still there when it stops, it says without prof run, too.
+        unlike "PostgreSQL: nothing went wrong" "$(cat "$dir/peer.out" "$dir/peer.err" |
+            grep -Ev 'FATAL: +(the database system is starting up|terminating connection)')" 'ERROR|FATAL|PANIC|WARNING|terminated by|prof'
         like "PostgreSQL: a folder for each process that worked" "$(find "$dir/profiles" -mindepth 1 -type d | wc -l)" '^([4-9]|[0-9]{2})$'
         each PostgreSQL "$dir/profiles" cpu heap allocs goroutine block
     fi
