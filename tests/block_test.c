@@ -268,6 +268,42 @@ static void many_waiters_are_charged_together(void **state)
     assert_near("five waiters", since(&before, &after, "hold_against_many"), caused);
 }
 
+/* A writer waits for two readers; the second to go lets it in. */
+static __attribute__((noinline)) void leave_first(void)
+{
+    pthread_rwlock_unlock(&at.write);
+    STAY;
+}
+
+static __attribute__((noinline)) void leave_last(void)
+{
+    pthread_rwlock_unlock(&at.write);
+    STAY;
+}
+
+static void the_last_reader_is_charged(void **state)
+{
+    (void)state;
+    pthread_t t;
+    struct scene s = {.wait = wait_write};
+    prof_set_mutex_fraction(1);
+    pthread_rwlock_rdlock(&at.write);
+    pthread_rwlock_rdlock(&at.write);
+    assert_int_equal(pthread_create(&t, NULL, play_waiter, &s), 0);
+    while (!atomic_load(&s.began_ns))
+        rest_ms(0.2);
+    rest_ms(100);
+    leave_first();
+    rest_ms(100);
+    double caused = (double)(prof_now_ns() - atomic_load(&s.began_ns));
+    leave_last();
+    assert_int_equal(pthread_join(t, NULL), 0);
+    struct top mutex = read_profile("mutex", "delay", "ns");
+    prof_set_mutex_fraction(0);
+    assert_near("the last reader", top_of(&mutex, "leave_last").cum, caused);
+    assert_true(top_of(&mutex, "leave_first").cum == 0);
+}
+
 /* Waiting for a condition variable releases the mutex; holding on to it after a signal keeps the
  * woken one out. */
 static int crowd_goes_on;
@@ -472,8 +508,31 @@ static void labels_are_on_both(void **state)
     }
 }
 
-int main(void)
+/* In a process of its own, whose environment says so. */
+static int rates_are_those_of_the_environment(void)
 {
+    return prof_set_block_rate_ns(-1) == 12345 && prof_set_mutex_fraction(-1) == 7 &&
+                   prof_set_block_sleep(false)
+               ? 0
+               : 1;
+}
+
+static void the_environment_sets_rates(void **state)
+{
+    (void)state;
+    int status = system("PROF_BLOCK_RATE_NS=12345 PROF_MUTEX_FRACTION=7 PROF_BLOCK_SLEEP=1 "
+                        "/proc/$PPID/exe rates");
+    assert_int_equal(status, 0);
+    assert_int_not_equal(system("PROF_BLOCK_RATE_NS=all PROF_MUTEX_FRACTION=7 PROF_BLOCK_SLEEP=1 "
+                                "/proc/$PPID/exe rates"),
+                         0);
+}
+
+int main(int argc, char **argv)
+{
+    (void)argv;
+    if (argc > 1)
+        return rates_are_those_of_the_environment();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(waits_are_where_and_as_long_as_they_were),
         cmocka_unit_test(many_waiters_are_charged_together),
@@ -483,6 +542,8 @@ int main(void)
         cmocka_unit_test(sleeping_counts_when_asked_for),
         cmocka_unit_test(off_means_nothing),
         cmocka_unit_test(labels_are_on_both),
+        cmocka_unit_test(the_last_reader_is_charged),
+        cmocka_unit_test(the_environment_sets_rates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
