@@ -22,16 +22,14 @@ static bool is_zero(const struct timespec *t)
     return t && t->tv_sec == 0 && t->tv_nsec == 0;
 }
 
-/* ---- poll
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- poll ------------------------------------------------------------------------------------ */
 
-PROF_API int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+static int poll_at(struct pollfd *fds, nfds_t n, int timeout_ms, struct prof_site site)
 {
     typeof(poll) *real = PROF_REAL(poll);
     if (timeout_ms == 0)
         return real(fds, n, 0);
-    PROF_WAITING(w, PROF_WAIT_POLL, NULL, NULL, PROF_SITE);
+    PROF_WAITING(w, PROF_WAIT_POLL, NULL, NULL, site);
     int rc = real(fds, n, timeout_ms);
     while (rc < 0 && prof_wait_cut_short(&w, errno)) {
         struct timespec left = prof_wait_left(&w, ms_in_ns(timeout_ms));
@@ -40,13 +38,13 @@ PROF_API int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
     return rc;
 }
 
-PROF_API int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
-                   const sigset_t *mask)
+static int ppoll_at(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
+                    const sigset_t *mask, struct prof_site site)
 {
     typeof(ppoll) *real = PROF_REAL(ppoll);
     if (is_zero(timeout))
         return real(fds, n, timeout, mask);
-    PROF_WAITING(w, PROF_WAIT_POLL, NULL, NULL, PROF_SITE);
+    PROF_WAITING(w, PROF_WAIT_POLL, NULL, NULL, site);
     int rc = real(fds, n, timeout, mask);
     while (rc < 0 && prof_wait_cut_short(&w, errno)) {
         struct timespec left;
@@ -57,9 +55,35 @@ PROF_API int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
     return rc;
 }
 
-/* ---- select
- * ------------------------------------------------------------------------------------------------
- */
+PROF_API int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+    return poll_at(fds, n, timeout_ms, PROF_SITE);
+}
+
+PROF_API int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
+                   const sigset_t *mask)
+{
+    return ppoll_at(fds, n, timeout, mask, PROF_SITE);
+}
+
+/* What poll and ppoll become in programs built with _FORTIFY_SOURCE, as a distribution's are. The
+ * real ones end the program when the array is too short. */
+PROF_API int __poll_chk(struct pollfd *fds, nfds_t n, int timeout_ms, size_t fds_bytes)
+{
+    if (fds_bytes / sizeof *fds < n)
+        return PROF_REAL(__poll_chk)(fds, n, timeout_ms, fds_bytes);
+    return poll_at(fds, n, timeout_ms, PROF_SITE);
+}
+
+PROF_API int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
+                         const sigset_t *mask, size_t fds_bytes)
+{
+    if (fds_bytes / sizeof *fds < n)
+        return PROF_REAL(__ppoll_chk)(fds, n, timeout, mask, fds_bytes);
+    return ppoll_at(fds, n, timeout, mask, PROF_SITE);
+}
+
+/* ---- select ---------------------------------------------------------------------------------- */
 
 /* Linux leaves the sets as they are when a signal comes, and keeps the time that is left in
  * timeout. */
@@ -92,9 +116,7 @@ PROF_API int pselect(int n, fd_set *r, fd_set *w, fd_set *x, const struct timesp
     return rc;
 }
 
-/* ---- epoll
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- epoll ----------------------------------------------------------------------------------- */
 
 static int left_ms(const struct prof_waiting *w, int timeout_ms)
 {

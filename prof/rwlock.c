@@ -29,9 +29,7 @@ static bool held_for(const pthread_rwlock_t *l, bool write)
     return (s & WRITER) && ((s & WRITE_PHASE) || l->__data.__flags != 0); /* preference */
 }
 
-/* ---- lock
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- lock ------------------------------------------------------------------------------------ */
 
 struct request {
     pthread_rwlock_t *lock;

@@ -17,6 +17,11 @@
 #include <sys/sem.h>
 #include <unistd.h>
 
+/* Declared by libc's headers only where a program is built to use them. */
+int __poll_chk(struct pollfd *fds, nfds_t n, int timeout_ms, size_t fds_bytes);
+int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask,
+                size_t fds_bytes);
+
 #pragma GCC visibility push(hidden)
 
 /* ---- real.c ---------------------------------------------------------------------------------- */
@@ -53,7 +58,9 @@
     X(nanosleep)                                                                                   \
     X(clock_nanosleep)                                                                             \
     X(poll)                                                                                        \
+    X(__poll_chk)                                                                                  \
     X(ppoll)                                                                                       \
+    X(__ppoll_chk)                                                                                 \
     X(select)                                                                                      \
     X(pselect)                                                                                     \
     X(epoll_wait)                                                                                  \

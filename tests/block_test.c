@@ -30,8 +30,7 @@ static void rest_ms(double ms)
         ;
 }
 
-/* ---- the places where the test's threads wait, each measured from outside
- * ---------------------------------------- */
+/* ---- the places where the test's threads wait, each measured from outside -------------------- */
 
 static struct {
     pthread_mutex_t mutex, recursive, cond_mutex;
@@ -91,8 +90,7 @@ static __attribute__((noinline)) int64_t wait_cond(void)
     return end - start;
 }
 
-/* ---- those who keep them waiting; what they hold a lock for is measured here, too
- * ------------------------------------ */
+/* ---- those who keep them waiting; what they hold a lock for is measured here, too ------------ */
 
 #define HOLDER(name, take, release)                                                                \
     static __attribute__((noinline)) void name##_take(void)                                        \
@@ -171,9 +169,7 @@ static void play(struct scene *s)
     assert_int_equal(pthread_join(t, NULL), 0);
 }
 
-/* ---- reading the profiles
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- reading the profiles -------------------------------------------------------------------- */
 
 static struct top read_profile(const char *name, const char *index, const char *unit)
 {
@@ -199,9 +195,7 @@ static double since(const struct top *before, const struct top *after, const cha
     return top_of(after, function).cum - top_of(before, function).cum;
 }
 
-/* ---- tests
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static void waits_are_where_and_as_long_as_they_were(void **state)
 {

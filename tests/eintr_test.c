@@ -23,8 +23,9 @@
 #include <cmocka.h>
 
 #ifdef __SANITIZE_THREAD__
-#define TSAN 1 /* it delays signals until a call is over, and gives handlers a context of its own  \
-                */
+#define TSAN                                                                                       \
+    1 /* it delays signals until a call is over, and gives handlers a context of its own           \
+       */
 #else
 #define TSAN 0
 #endif
@@ -51,7 +52,7 @@ static void on_hosts(int sig)
 }
 
 /* ---- the calls: each waits for `ms` (those without a time: for ever) and gives 0, or its error
- * -------------------- */
+ * --- */
 
 static int epfd, queue, semaphores;
 
@@ -106,6 +107,11 @@ static int by_thrd_sleep(int ms)
 static int by_poll(int ms)
 {
     return error_of(poll(NULL, 0, ms));
+}
+int __poll_chk(struct pollfd *fds, nfds_t n, int timeout_ms, size_t fds_bytes);
+static int by_poll_chk(int ms) /* poll in a program built with _FORTIFY_SOURCE */
+{
+    return error_of(__poll_chk(NULL, 0, ms, 0));
 }
 static int by_ppoll(int ms)
 {
@@ -218,6 +224,7 @@ static const struct way {
     {"sleep", by_sleep, false},
     {"thrd_sleep", by_thrd_sleep, false},
     {"poll", by_poll, false},
+    {"__poll_chk", by_poll_chk, false},
     {"ppoll", by_ppoll, false},
     {"select", by_select, false},
     {"pselect", by_pselect, false},
@@ -236,9 +243,7 @@ static const struct way {
 };
 enum { WAYS = sizeof ways / sizeof ways[0] };
 
-/* ---- a thread that waits
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- a thread that waits --------------------------------------------------------------------- */
 
 struct waiter {
     const struct way *way;
@@ -317,9 +322,7 @@ static void join_all(struct waiter *w)
         assert_int_equal(pthread_join(w[i].thread, NULL), 0);
 }
 
-/* ---- tests
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static void the_hosts_signal_ends_every_call(void **state)
 {

@@ -16,8 +16,7 @@
 
 #include "tests/calls.h"
 
-/* ---- mutexes
- * ----------------------------------------------------------------------------------------- */
+/* ---- mutexes --------------------------------------------------------------------------------- */
 
 struct mutex_calls {
     typeof(pthread_mutex_lock) *lock;
@@ -269,8 +268,7 @@ static void mutexes_answer_as_without_hooks(void **state)
     assert_true(kinds >= 32);
 }
 
-/* ---- rwlocks
- * --------------------------------------------------------------------------------------------- */
+/* ---- rwlocks --------------------------------------------------------------------------------- */
 
 struct rwlock_calls {
     typeof(pthread_rwlock_rdlock) *rdlock, *wrlock, *tryrdlock, *trywrlock, *unlock;
@@ -402,9 +400,7 @@ static void rwlocks_answer_as_without_hooks(void **state)
     }
 }
 
-/* ---- C11
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- C11 ------------------------------------------------------------------------------------- */
 
 struct c11_calls {
     typeof(mtx_lock) *lock, *trylock, *unlock;
@@ -477,9 +473,7 @@ static void c11_threads_wait_for_one_another(void **state)
     assert_true(result == thrd_timedout * 10 || result == 0); /* 0: it came late */
 }
 
-/* ---- exclusion
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- exclusion ------------------------------------------------------------------------------- */
 
 enum { THREADS = 4, ROUNDS = 20000 };
 

@@ -24,8 +24,7 @@ static void rest_ms(int ms)
         ;
 }
 
-/* ---- condition variables
- * ------------------------------------------------------------------------------------ */
+/* ---- condition variables --------------------------------------------------------------------- */
 
 struct cond_calls {
     typeof(pthread_cond_wait) *wait;
@@ -140,8 +139,7 @@ static void conditions_answer_as_without_hooks(void **state)
     }
 }
 
-/* ---- semaphores, barriers, joins
- * ---------------------------------------------------------------------------------- */
+/* ---- semaphores, barriers, joins ------------------------------------------------------------- */
 
 struct sem_calls {
     typeof(sem_wait) *wait;
@@ -251,8 +249,7 @@ static void joins_answer(void **state)
     sem_post(&may_end);
 }
 
-/* ---- a thread that waits
- * ------------------------------------------------------------------------------------------ */
+/* ---- a thread that waits --------------------------------------------------------------------- */
 
 static struct {
     pthread_mutex_t mutex, held;
@@ -458,8 +455,7 @@ static void a_wait_that_was_left_is_over(void **state)
     sigaction(SIGALRM, &before, NULL);
 }
 
-/* ---- many threads, and processes
- * ------------------------------------------------------------------------------------ */
+/* ---- many threads, and processes ------------------------------------------------------------- */
 
 static void *touch_locks(void *arg)
 {
