@@ -28,6 +28,9 @@
 #define TSAN 0
 #endif
 
+/* So a dump takes its full second there. */
+#define ROUNDS(n) (TSAN ? 2 : (n))
+
 /* ---- threads that wait, each in a call of its own -------------------------------------------- */
 
 static int pipe_ends[2];
@@ -345,7 +348,7 @@ static void timed_raw_calls_are_left_alone(void **state)
     assert_non_null(t->missing);
     assert_true(stands_in(t, "run_timed_wait"));
     prof_dump_free(d);
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < ROUNDS(20); i++)
         prof_dump_free(prof_dump_take());
     pthread_join(thread, &took_ms);
     assert_in_range((intptr_t)took_ms, 1499, 4000);
@@ -374,7 +377,7 @@ static void threads_that_block_the_signal_are_listed(void **state)
     while (!tid)
         usleep(1000);
     await_sleep(tid);
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < ROUNDS(20); i++) {
         struct prof_dump *d = prof_dump_take();
         const struct prof_dump_thread *t = thread_of(d, tid);
         assert_non_null(t->missing);
@@ -399,6 +402,7 @@ static void two_thousand_threads(void **state)
     static pthread_t threads[MANY];
     pthread_attr_t attr;
     sem_t park;
+    int64_t others = prof_dump_count(); /* a sanitizer may have a thread of its own */
     int n = 0;
     sem_init(&park, 0, 0);
     pthread_attr_init(&attr);
@@ -415,10 +419,10 @@ static void two_thousand_threads(void **state)
     int whole = 0;
     for (size_t i = 0; i < d->n; i++)
         whole += !d->threads[i].missing;
-    assert_int_equal(count, MANY + 1);
-    assert_int_equal(d->n, MANY + 1);
+    assert_int_equal(count, MANY + others);
+    assert_int_equal(d->n, MANY + others);
     if (!TSAN)
-        assert_int_equal(whole, MANY + 1);
+        assert_int_equal(whole, MANY + others);
     prof_dump_free(d);
 }
 
@@ -440,7 +444,7 @@ static void *create_and_join(void *arg)
 
 static void *dump_again_and_again(void *arg)
 {
-    for (int i = 0; i < 50; i++) {
+    for (int i = 0; i < ROUNDS(50); i++) {
         struct prof_dump *d = prof_dump_take();
         if (!d || d->n < 6)
             *(atomic_bool *)arg = true;
@@ -483,7 +487,7 @@ static void forks_during_dumps_are_clean(void **state)
     pthread_t thread;
     stop = false;
     pthread_create(&thread, NULL, dump_until_stopped, NULL);
-    for (int i = 0; i < 30; i++) {
+    for (int i = 0; i < ROUNDS(30); i++) {
         int status;
         pid_t child = fork();
         if (child == 0) {

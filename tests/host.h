@@ -87,6 +87,18 @@ static inline void check_exit(pid_t child)
     CHECK(status == 0, "the child ended with status 0x%x", status);
 }
 
+/* Ends the CPU profile, which must not be empty. */
+static inline void stop_with_samples(void)
+{
+    static struct top t;
+    char path[64];
+    int fd = top_file(path);
+    CHECK_INT(prof_cpu_stop(fd), 0);
+    close(fd);
+    CHECK(top_read(&t, path, "cpu", "ns"), "pprof");
+    CHECK(t.total > 0, "no samples");
+}
+
 static inline void no_signals_may_wait(void)
 {
     CHECK_INT(setrlimit(RLIMIT_SIGPENDING, &(struct rlimit){0, 0}), 0);

@@ -42,9 +42,8 @@ static void use_everything_in_child(void)
     CHECK_INT(prof_label_pop(), 0);
     stop = true;
     pthread_join(thread, NULL);
-    CHECK(prof_cpu_count() > 0, "no sample in the child");
     write_every_profile(fd);
-    CHECK_INT(prof_cpu_stop(fd), 0);
+    stop_with_samples();
     prof_set_heap_rate(1 << 20);
     _exit(0);
 }
@@ -58,7 +57,7 @@ static void forks(void)
     pthread_create(&threads[1], NULL, write_until_stopped, NULL);
     pthread_create(&threads[2], NULL, push_until_stopped, NULL);
     pthread_create(&threads[3], NULL, write_until_stopped, NULL);
-    for (int i = 0; i < 25; i++) {
+    for (int i = 0; i < 15; i++) {
         pid_t child = fork();
         CHECK(child >= 0, "fork: %s", strerror(errno));
         if (child == 0)
@@ -68,8 +67,7 @@ static void forks(void)
     stop = true;
     for (int i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
-    CHECK(prof_cpu_count() > 0, "the parent's profile is empty");
-    CHECK_INT(prof_cpu_stop(-1), 0);
+    stop_with_samples();
 }
 
 static void after_exec(void)
@@ -102,8 +100,7 @@ static void failed_exec_without_timers(void)
     CHECK_INT(execlp("nonexistent", "x", NULL), -1);
     CHECK_INT(execle("/nonexistent", "x", "y", NULL, environ), -1);
     burn(0.2);
-    CHECK(prof_cpu_count() > 0, "no samples");
-    CHECK_INT(prof_cpu_stop(-1), 0);
+    stop_with_samples();
 }
 
 /* Every argument arrives, and the environment. */
@@ -305,7 +302,7 @@ static const struct scenario scenarios[] = {
     {"spawns", spawns, true, true},
     {"libraries", libraries, true, true},
     {"short_threads", short_threads, true, true},
-    {"thread_destructors", thread_destructors, true, true},
+    {"thread_destructors", thread_destructors, false, true},
     {"no_memory", no_memory, false, false},
 };
 
