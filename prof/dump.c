@@ -67,6 +67,21 @@ static struct request *find_request(struct round *round, pid_t tid)
     return low < round->n && round->requests[low].thread.tid == tid ? &round->requests[low] : NULL;
 }
 
+/* A thread that waits in a hook stands, to its readers, in pthread_cond_wait, not three calls
+ * deeper. */
+static void start_at_hook(struct prof_dump_thread *t, const struct prof_thread *self)
+{
+    if (atomic_load_explicit(&self->wait_kind, memory_order_relaxed) == PROF_WAIT_NONE)
+        return;
+    for (int i = 1; i < t->npcs; i++)
+        if (t->pcs[i] == self->wait_from - 1) {
+            t->npcs -= i - 1;
+            memmove(t->pcs, t->pcs + i - 1, (size_t)t->npcs * sizeof t->pcs[0]);
+            t->pcs[0] = self->wait_here;
+            return;
+        }
+}
+
 static void write_down(struct prof_dump_thread *t, const void *ucontext, bool room)
 {
     struct prof_thread *self = prof_self_tls;
@@ -74,8 +89,10 @@ static void write_down(struct prof_dump_thread *t, const void *ucontext, bool ro
         t->npcs = prof_stack_signal(t->pcs, PROF_MAX_FRAMES, ucontext);
     else
         t->missing = "its alternate signal stack is too small";
-    if (self && atomic_load_explicit(&self->tid, memory_order_relaxed) == t->tid)
+    if (self && atomic_load_explicit(&self->tid, memory_order_relaxed) == t->tid) {
         t->labels = atomic_load_explicit(&self->labels, memory_order_acquire);
+        start_at_hook(t, self);
+    }
 }
 
 static bool answer(struct round *round, struct request *r, void *ucontext, bool room)

@@ -291,6 +291,7 @@ struct prof_thread {
     _Atomic int wait_kind;
     _Atomic(const void *) wait_object; /* the mutex, condition variable, ...; NULL where there is no such thing */
     _Atomic int64_t wait_since_ns;
+    uintptr_t wait_here, wait_from; /* where the hook stands: in itself, and its return address */
     _Atomic uint32_t own_signals; /* libprof's signals that cut a call short; see prof_wait_interrupted */
     struct prof_waiter waiter;    /* contention.c */
 

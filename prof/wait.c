@@ -72,6 +72,8 @@ void prof_wait_begin(struct prof_waiting *w, enum prof_wait kind, const void *ob
     w->since_ns = prof_now_ns();
     w->own_signals = w->outer_own_signals =
         atomic_load_explicit(&t->own_signals, memory_order_relaxed);
+    t->wait_here = (uintptr_t)site.here;
+    t->wait_from = (uintptr_t)site.from;
     set_state(t, kind, object, w->since_ns);
     w->woken = false;
     w->listed =
