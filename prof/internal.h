@@ -406,6 +406,11 @@ bool prof_call_redo(const struct prof_call *c, void *ucontext);
 
 /* Installs libprof's handler if it is not in force; whoever's was gets the signals that are not libprof's. */
 int prof_signal_install(void);
+/* The host's sigaction(SIGPROF, act, old), for a hook that keeps libprof's handler in force. false: it is not in force.
+ * Async-signal-safe. */
+bool prof_signal_host_action(const struct sigaction *act, struct sigaction *old);
+/* The host has a handler of its own. */
+bool prof_signal_host_handles(void);
 /* Marks the signals that are libprof's: timers carry it, and prof_signal_send does. */
 union sigval prof_signal_cookie(void);
 /* Whether this signal is one of them. Async-signal-safe. */

@@ -6,6 +6,7 @@
 #include "prof/internal.h"
 
 #include <limits.h>
+#include <signal.h>
 #include <sys/types.h>
 
 #pragma GCC visibility push(hidden)
@@ -46,6 +47,14 @@ void prof_complain_init(void);
 /* Takes the signals that would end the process, as long as the program leaves them at their
  * default. */
 void prof_end_init(void);
+
+/* ---- preload_signal.c ---- */
+
+/* Installs the action if the signal is at its default; the program goes on seeing the default. One
+ * action for all. */
+void prof_signal_take(int sig, const struct sigaction *action);
+/* sigaction(2), past the hook. */
+int prof_signal_really(int sig, const struct sigaction *action);
 
 /* ---- preload_serve.c ------------------------------------------------------------------------- */
 

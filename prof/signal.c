@@ -16,8 +16,14 @@
 /* Negative, as one thread may send to another only such codes; none that the kernel or libc use. */
 enum { CODE_REQUEST = -0x50 };
 
-static struct sigaction previous; /* whose SIGPROF this was before us */
 static char cookie;
+
+/* The host's own disposition of SIGPROF. Handlers read it at any time, so a change takes the next
+ * place; nobody changes it that often while one is being read. */
+enum { PLACES = 16 };
+static struct sigaction places[PLACES];
+static atomic_uint place; /* in force */
+static atomic_bool installed;
 
 union sigval prof_signal_cookie(void)
 {
@@ -50,10 +56,11 @@ static void pass_on(int sig, siginfo_t *info, void *ucontext)
     if (passing)
         return;
     passing = true;
-    if (previous.sa_flags & SA_SIGINFO)
-        previous.sa_sigaction(sig, info, ucontext);
-    else if (previous.sa_handler != SIG_IGN && previous.sa_handler != SIG_DFL)
-        previous.sa_handler(sig);
+    const struct sigaction *host = &places[atomic_load(&place) % PLACES];
+    if (host->sa_flags & SA_SIGINFO)
+        host->sa_sigaction(sig, info, ucontext);
+    else if (host->sa_handler != SIG_IGN && host->sa_handler != SIG_DFL)
+        host->sa_handler(sig);
     passing = false;
 }
 
@@ -86,6 +93,13 @@ static void on_sigprof(int sig, siginfo_t *info, void *ucontext)
     errno = saved;
 }
 
+static void set_host(const struct sigaction *act)
+{
+    unsigned next = atomic_load(&place) + 1;
+    places[next % PLACES] = *act;
+    atomic_store(&place, next);
+}
+
 /* Stays installed for ever: a signal still on its way when a profile stops would kill the process
  * under SIG_DFL. */
 int prof_signal_install(void)
@@ -97,12 +111,33 @@ int prof_signal_install(void)
         return -errno;
     if (now.sa_flags & SA_SIGINFO && now.sa_sigaction == on_sigprof)
         return 0;
-    previous = now; /* before ours is in force: it may run at once */
+    set_host(&now); /* before ours is in force: it may run at once */
     sigfillset(&ours.sa_mask);
     /* A crash inside the handler must still reach the host's own crash handler. */
     sigdelset(&ours.sa_mask, SIGSEGV);
     sigdelset(&ours.sa_mask, SIGBUS);
-    return sigaction(SIGPROF, &ours, NULL) != 0 ? -errno : 0;
+    if (sigaction(SIGPROF, &ours, NULL) != 0)
+        return -errno;
+    atomic_store(&installed, true);
+    return 0;
+}
+
+bool prof_signal_host_action(const struct sigaction *act, struct sigaction *old)
+{
+    if (!atomic_load(&installed))
+        return false;
+    struct sigaction was = places[atomic_load(&place) % PLACES];
+    if (act)
+        set_host(act);
+    if (old)
+        *old = was;
+    return true;
+}
+
+bool prof_signal_host_handles(void)
+{
+    sighandler_t handler = places[atomic_load(&place) % PLACES].sa_handler;
+    return handler != SIG_DFL && handler != SIG_IGN;
 }
 
 int prof_signal_send(pid_t tid)

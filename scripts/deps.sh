@@ -2,7 +2,7 @@
 # Installs the Debian packages that c-prof-labs needs and this machine does not have; `make` calls it, so nobody
 # has to. It asks dpkg once (some 20 ms), so it costs nothing when everything is there, and it touches nothing else.
 #
-#   scripts/deps.sh [--check] [GROUP...]     groups: build test ui ci; all but ci when none is named
+#   scripts/deps.sh [--check] [GROUP...]     groups: build test ui peers ci; build test ui when none is named
 set -euo pipefail
 
 # Package, and after a colon the commands that serve as well: one of them on the PATH, and it is not asked for.
@@ -29,6 +29,15 @@ ui=(
     golang-go:pprof/go # the viewer: go tool pprof
     graphviz           # its Graph view
 )
+peers=( # software to profile that nobody here wrote: tests/preload.sh, scripts/perf/preload.sh
+    redis-server redis-tools
+    memcached
+    nginx-light:nginx wrk
+    postgresql
+    sqlite3
+    stress-ng
+    openssl # makes files to serve
+)
 ci=(
     clang shellcheck
     chromium # the pages, in a browser
@@ -36,8 +45,8 @@ ci=(
 }
 
 usage() {
-    echo "usage: scripts/deps.sh [--check] [build|test|ui|ci ...]"
-    echo "  installs what is missing of the named groups (all but ci when none is named); --check only lists it"
+    echo "usage: scripts/deps.sh [--check] [build|test|ui|peers|ci ...]"
+    echo "  installs what is missing of the named groups (build, test and ui when none is named); --check only lists it"
 }
 
 # One line that says what to do, then the exit.
@@ -73,7 +82,7 @@ wanted=()
 for arg; do
     case $arg in
     --check) check=1 ;;
-    build | test | ui | ci)
+    build | test | ui | peers | ci)
         declare -n group=$arg
         wanted+=("${group[@]}")
         ;;
@@ -116,9 +125,34 @@ apt() {
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$@"
 }
 
+# Servers are wanted as programs here; as services they would take ports on this machine. Debian asks policy-rc.d
+# before it starts one, and enables it for the next start of the machine all the same.
+policy=/usr/sbin/policy-rc.d
+deny_services() {
+    [[ -e $policy ]] && { policy=''; return; }
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod 755 "$policy"
+}
+allow_services() {
+    local service
+    [[ $policy ]] && "${as_root[@]}" rm -f "$policy"
+    command -v systemctl >/dev/null || return 0
+    for service in redis-server memcached nginx postgresql; do
+        [[ " ${missing[*]} " == *" $service"* ]] && "${as_root[@]}" systemctl disable "$service" >/dev/null 2>&1
+    done
+    return 0
+}
+
 # A fresh machine has no package lists, an old one has stale ones: in both cases update and try once more.
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+for package in "${missing[@]}"; do
+    if [[ " ${peers[*]%%:*} " == *" $package "* ]]; then
+        trap 'rm -f "$log"; allow_services' EXIT
+        deny_services
+        break
+    fi
+done
 echo "deps: installing ${missing[*]}"
 install=(install -y --no-install-recommends "${missing[@]}")
 if ! apt "${install[@]}" >"$log" 2>&1; then

@@ -99,6 +99,28 @@ import os, signal, sys
 signal.signal(signal.SIGTERM, lambda *a: sys.exit(44))
 os.kill(os.getpid(), signal.SIGTERM); $burn"
 exits "the program's own handler" 44
+run "$prof" run -hz 500 -o "$tmp/sigprof" -- "$python" -c "
+import signal
+ticks = []
+print(signal.signal(signal.SIGPROF, lambda *a: ticks.append(1)) == signal.SIG_DFL)
+signal.setitimer(signal.ITIMER_PROF, 0.02, 0.02)
+while len(ticks) < 5: $burn
+print(signal.getsignal(signal.SIGPROF) not in (None, signal.SIG_DFL, signal.SIG_IGN))"
+is "a program with a profiler of its own gets its signals" "$out$err" $'True\nTrue'
+has_cpu "and is profiled" "$tmp/sigprof/cpu.pb.gz"
+run "$prof" run -hz 500 -o "$tmp/blocked" -- "$python" -c "
+import signal, threading
+def work():
+    signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))
+    $burn
+    print(signal.SIGPROF in signal.pthread_sigmask(signal.SIG_BLOCK, []))
+    print(signal.SIGPROF in signal.pthread_sigmask(signal.SIG_SETMASK, []))
+    print(signal.SIGPROF in signal.pthread_sigmask(signal.SIG_BLOCK, []))
+t = threading.Thread(target=work)
+t.start()
+t.join()"
+is "a thread that blocks every signal believes it" "$out" $'True\nTrue\nFalse'
+like "and its stacks are known" "$(go tool pprof -top -cum "$tmp/blocked/cpu.pb.gz" 2>&1)" ' [5-9][0-9](\.[0-9]+)?%  (clone3|__clone3|start_thread)'
 run sh -c "trap '' HUP; exec '$prof' run -o '$tmp/nohup' -- sh -c 'kill -HUP \$\$; exit 6'"
 exits "an ignored signal stays ignored" 6
 run "$prof" run -o "$tmp/pipe" -- sh -c 'yes | head -n 1'
