@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,8 +53,13 @@ static inline int client_read(int fd, char *answer, size_t size)
     int status = 0;
 
     answer[0] = '\0';
-    while (fd >= 0 && have + 1 < size && (n = recv(fd, answer + have, size - have - 1, 0)) > 0)
-        have += (size_t)n;
+    while (fd >= 0 && have + 1 < size) {
+        n = recv(fd, answer + have, size - have - 1, 0);
+        if (n > 0)
+            have += (size_t)n;
+        else if (n == 0 || errno != EINTR) /* a call with a time-out ends so at any signal */
+            break;
+    }
     answer[have] = '\0';
     if (fd >= 0)
         close(fd);

@@ -250,7 +250,10 @@ static void *hammer(void *arg)
 
     for (int i = 0; i < 30; i++) {
         int status = client_get(*(int *)arg, paths[i % 6], page, 1 << 20);
-        bad += status != (i % 6 == 3 ? 404 : 200);
+        if (status != (i % 6 == 3 ? 404 : 200)) {
+            fprintf(stderr, "# %s: %d %.200s\n", paths[i % 6], status, page);
+            bad++;
+        }
     }
     free(page);
     return (void *)bad;
