@@ -99,7 +99,8 @@ get '/work/leak?workers=50&impl=joined'
 answers "joined" 200 '^leak avoided \(50 threads started and joined\)$'
 get /work/leak
 answers "leaky" 200 '^leak started \(auto stop after ~2s\)$'
-holds "100 threads more" test "$(threads "$pid")" -ge $((before + 100))
+# The threads of connections come and go: a few may have been counted in.
+holds "100 threads more" test "$(threads "$pid")" -ge $((before + 90))
 few() { (($(threads "$pid") < before + 50)); }
 holds "which end by themselves" wait_for 30 few
 if [[ $SAN ]]; then
