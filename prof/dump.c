@@ -143,6 +143,7 @@ static void describe(struct prof_dump_thread *out, const struct prof_thread *t)
 {
     out->slot = t;
     out->tid = atomic_load(&t->tid);
+    out->stack_end = t->stack_end;
     out->labels = atomic_load_explicit(&t->labels, memory_order_acquire);
     out->creator = atomic_load_explicit(&t->creator, memory_order_acquire);
     out->start = (uintptr_t)atomic_load_explicit(&t->start_routine, memory_order_relaxed);
@@ -191,6 +192,8 @@ static void read_wait(struct prof_dump_thread *out)
     int kind = atomic_load_explicit(&t->wait_kind, memory_order_acquire);
     out->wait_object = atomic_load_explicit(&t->wait_object, memory_order_acquire);
     out->wait_since_ns = atomic_load_explicit(&t->wait_since_ns, memory_order_acquire);
+    out->wait_here = atomic_load_explicit(&t->wait_here, memory_order_acquire);
+    out->wait_frame = atomic_load_explicit(&t->wait_frame, memory_order_acquire);
     bool same = atomic_load_explicit(&t->wait_kind, memory_order_acquire) == kind &&
                 atomic_load_explicit(&t->tid, memory_order_acquire) == out->tid;
     out->wait_kind = same ? kind : PROF_WAIT_NONE;
@@ -225,6 +228,36 @@ static const char *reason_against(const struct prof_dump_thread *t)
                : NULL;
 }
 
+/* Without an answer: the call that it is in, and where it began. */
+static void take_what_is_known(struct prof_dump_thread *t)
+{
+    t->npcs = 0;
+    if (t->call.pc)
+        t->pcs[t->npcs++] = t->call.pc - 1; /* within the call's instruction */
+    if (t->start)
+        t->pcs[t->npcs++] = t->start;
+}
+
+/* Of a thread that sleeps and is not asked: also what its stack shows, if it has slept on
+ * meanwhile. */
+static void look_from_outside(struct prof_dump_thread *t, int tasks)
+{
+    struct prof_outside o = {.pc = t->call.pc - 1, .sp = t->call.sp, .stack_end = t->stack_end};
+    struct prof_call later;
+    if (t->wait_kind != PROF_WAIT_NONE && t->wait_frame) {
+        o.hook_frame = t->wait_frame;
+        o.pc = t->wait_here;
+    }
+    t->npcs = prof_stack_outside(&o, t->pcs, PROF_MAX_FRAMES - 1, &t->whole);
+    if (t->npcs == 0)
+        return;
+    prof_call_read(tasks, t->tid, &later);
+    if (later.nr != t->call.nr || later.sp != t->call.sp || later.pc != t->call.pc)
+        t->npcs = t->whole = 0;
+    else if (!t->whole && t->start)
+        t->pcs[t->npcs++] = t->start;
+}
+
 static void send_request(struct round *round, struct request *r)
 {
     atomic_fetch_add(&round->left, 1);
@@ -250,6 +283,8 @@ static void ask(struct round *round, struct request *r, int tasks)
     r->redo = prof_call_interruption(&t->call) == PROF_CALL_REDO;
     if (!t->missing)
         send_request(round, r);
+    else if (t->call.nr >= 0)
+        look_from_outside(t, tasks);
 }
 
 static void take_own(struct request *r, int tasks, const void *from)
@@ -316,23 +351,13 @@ static void wait_for_answers(struct round *round, int64_t deadline_ns)
     }
 }
 
-/* Without an answer: the call that it is in, and where it began. */
-static void take_what_is_known(struct prof_dump_thread *t)
-{
-    t->npcs = 0;
-    if (t->call.pc)
-        t->pcs[t->npcs++] = t->call.pc - 1; /* within the call's instruction */
-    if (t->start)
-        t->pcs[t->npcs++] = t->start;
-}
-
 /* Copies what r has come to. A handler that is writing to it just now is too late, too, and writes
  * on alone. */
 static void conclude(struct request *r, struct prof_dump_thread *out)
 {
     int state = ASKED;
     atomic_compare_exchange_strong(&r->state, &state, TOO_LATE);
-    if (state == ANSWERED && r->thread.npcs > 0) {
+    if ((state == ANSWERED || state == NOT_ASKED) && r->thread.npcs > 0) {
         *out = r->thread;
         return;
     }
@@ -341,6 +366,7 @@ static void conclude(struct request *r, struct prof_dump_thread *out)
     if (state == ASKED || state == ANSWERING) {
         prof_drop(&prof_dropped.threads);
         out->missing = "it did not answer in time";
+        out->whole = false;
     }
 }
 

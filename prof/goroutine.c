@@ -127,7 +127,8 @@ static void put_header(FILE *f, const struct prof_dump_thread *t, int64_t now_ns
         prof_text_labels(f, t->labels);
     }
     if (t->missing)
-        fprintf(f, ", stack not taken: %s", t->missing);
+        fprintf(f, ", %s: %s", t->whole ? "stack read from outside" : "stack not whole",
+                t->missing);
     fputs("]:\n", f);
 }
 

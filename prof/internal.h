@@ -291,7 +291,8 @@ struct prof_thread {
     _Atomic int wait_kind;
     _Atomic(const void *) wait_object; /* the mutex, condition variable, ...; NULL where there is no such thing */
     _Atomic int64_t wait_since_ns;
-    uintptr_t wait_here, wait_from; /* where the hook stands: in itself, and its return address */
+    _Atomic uintptr_t wait_here, wait_from; /* where the hook stands: in itself, and its return address */
+    _Atomic uintptr_t wait_frame;           /* its frame; 0: unknown */
     _Atomic uint32_t own_signals; /* libprof's signals that cut a call short; see prof_wait_interrupted */
     struct prof_waiter waiter;    /* contention.c */
 
@@ -418,6 +419,16 @@ bool prof_signal_is_ours(const siginfo_t *info);
 /* Makes the thread run prof_dump_answer. -ESRCH: it is gone. */
 int prof_signal_send(pid_t tid);
 
+/* ---- floor 2: outside.c ---------------------------------------------------------------------- */
+
+struct prof_outside {
+    uintptr_t pc, sp;     /* where the thread sleeps */
+    uintptr_t hook_frame; /* the frame of libprof's function that it waits in; 0: of none */
+    uintptr_t stack_end;
+};
+/* The stack of another thread that sleeps; the frames that are certain. *whole: that is all of them. */
+int prof_stack_outside(const struct prof_outside *t, uintptr_t *pcs, int max, bool *whole);
+
 /* ---- floor 3: dump.c: every thread's stack at one moment ------------------------------------- */
 
 struct prof_dump_thread {
@@ -431,7 +442,9 @@ struct prof_dump_thread {
     int wait_kind;                     /* what a hook says it waits for; enum prof_wait */
     const void *wait_object;
     int64_t wait_since_ns;
-    const char *missing;               /* why the stack is not whole, for people; NULL: it is */
+    uintptr_t wait_here, wait_frame, stack_end;
+    const char *missing;               /* why it did not write its stack, for people; NULL: it did */
+    bool whole;                        /* its stack was read from outside, to the end */
     int npcs;
     uintptr_t pcs[PROF_MAX_FRAMES];
 };

@@ -44,6 +44,31 @@ static void set_state(struct prof_thread *t, int kind, const void *object, int64
     atomic_store_explicit(&t->wait_kind, kind, memory_order_release);
 }
 
+/* The frame of the function that `from` is the return address of: one of ours, which all keep frame
+ * pointers, among the next few. What looks like a frame pointer is followed upwards only, and not
+ * far, so that it leads to the stack whatever it is. */
+static uintptr_t hook_frame(uintptr_t frame, const void *from)
+{
+    enum { FRAMES = 4, FRAME_BYTES_MAX = 8 << 10 };
+    for (int i = 0; i < FRAMES; i++) {
+        const uintptr_t *words = (const uintptr_t *)frame; /* NOLINT: an address */
+        if (words[1] == (uintptr_t)from)
+            return frame;
+        if (words[0] <= frame || words[0] - frame > FRAME_BYTES_MAX || words[0] % sizeof frame)
+            break;
+        frame = words[0];
+    }
+    return 0;
+}
+
+static void set_place(struct prof_thread *t, struct prof_site site)
+{
+    uintptr_t frame = hook_frame((uintptr_t)__builtin_frame_address(0), site.from);
+    atomic_store_explicit(&t->wait_here, (uintptr_t)site.here, memory_order_relaxed);
+    atomic_store_explicit(&t->wait_from, (uintptr_t)site.from, memory_order_relaxed);
+    atomic_store_explicit(&t->wait_frame, frame, memory_order_relaxed);
+}
+
 /* A wait shorter than the rate is recorded with the probability waited / rate, so as soon as it
  * reaches a random part of the rate; as in Go's runtime/mprof.go, blocksampled. */
 static void draw_sample(struct prof_waiting *w, enum prof_wait kind)
@@ -72,8 +97,7 @@ void prof_wait_begin(struct prof_waiting *w, enum prof_wait kind, const void *ob
     w->since_ns = prof_now_ns();
     w->own_signals = w->outer_own_signals =
         atomic_load_explicit(&t->own_signals, memory_order_relaxed);
-    t->wait_here = (uintptr_t)site.here;
-    t->wait_from = (uintptr_t)site.from;
+    set_place(t, site);
     set_state(t, kind, object, w->since_ns);
     w->woken = false;
     w->listed =
