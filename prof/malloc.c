@@ -269,8 +269,9 @@ static __attribute__((noinline)) void free_slowly(void *p)
     struct prof_thread *t = prof_hook_self();
     if (t)
         bump(&t->frees, 1);
-    if (maybe_sampled(
-            p)) /* before the block goes back: afterwards another thread may own the address */
+    /* Before the block goes back: afterwards another thread may own the address. A thread that its
+     * sanitizer does not know yet cannot look it up. */
+    if (maybe_sampled(p) && (t || PROF_HOOKS_REGISTER))
         prof_heap_forget(p, &was);
     real.free(p);
 }
