@@ -120,6 +120,25 @@ static void put_row(FILE *f, const struct row *row, const char *host)
     fputs("</tr>\n", f);
 }
 
+struct page {
+    FILE *f;
+    const char *host;
+};
+
+/* The program's own profiles, those of prof_custom_new. */
+static void put_custom(const char *name, void *arg)
+{
+    const struct page *p = arg;
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!strcmp(name, rows[i].name))
+            return;
+    put_row(p->f,
+            &(struct row){name, "This program's own: what it handed out and has not taken back.",
+                          "", 0, 1},
+            p->host);
+}
+
 static void put_drop(FILE *f, uint64_t n, const char *what, const char **separator)
 {
     if (n)
@@ -174,11 +193,11 @@ static void put_page(FILE *f, const char *host)
           f);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         put_row(f, &rows[i], host);
+    prof_profiles(put_custom, &(struct page){f, host});
     fputs("</tbody></table>\n<h2>More</h2><ul>"
           "<li><a href='cmdline'>cmdline</a>: the command line of this process, its arguments "
           "joined by NUL"
           "<li><a href='symbol'>symbol</a>: names for addresses, which pprof asks for"
-          "<li><a href='trace?seconds=1'>trace</a>: the execution trace of one second"
           "</ul>\n<p class=dim>Files are gzip'd profile.proto with functions, files and lines: "
           "<code>go tool pprof</code>, <code>pprof</code> and speedscope open them without the "
           "binary.</p>\n",

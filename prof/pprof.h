@@ -42,6 +42,10 @@ PROF_API int prof_cpu_stop(int fd);
  * -ENOENT: no such profile. -EINVAL: debug. */
 PROF_API int prof_write(const char *name, int fd, int debug);
 
+/* Calls fn with the name of every profile there is, each once: the built-in ones, then custom ones, newest first. The
+ * names live for ever. fn may call anything here. As Go's pprof.Profiles. */
+PROF_API void prof_profiles(void (*fn)(const char *name, void *arg), void *arg);
+
 /* The number of distinct entries in the named profile, or -ENOENT. Cheap: nothing is symbolized. */
 PROF_API int64_t prof_count(const char *name);
 

@@ -10,12 +10,8 @@
 #include <string.h>
 
 static const struct prof_source *const builtin[] = {
-    &prof_source_heap,
-    &prof_source_allocs,
-    &prof_source_block,
-    &prof_source_mutex,
-    &prof_source_goroutine,
-    &prof_source_threadcreate,
+    &prof_source_heap,  &prof_source_allocs,    &prof_source_block,
+    &prof_source_mutex, &prof_source_goroutine, &prof_source_threadcreate,
 };
 
 /* Those registered at run time, newest first. */
@@ -67,6 +63,17 @@ int prof_source_register(const struct prof_source *source)
         prof_leave();
     }
     return taken ? -EEXIST : 0;
+}
+
+void prof_profiles(void (*fn)(const char *name, void *arg), void *arg)
+{
+    for (size_t i = 0; i < sizeof builtin / sizeof builtin[0]; i++)
+        fn(builtin[i]->about->name, arg);
+    prof_lock(&registered_lock);
+    const struct registered *r = registered; /* entries are only ever put in front */
+    prof_unlock(&registered_lock);
+    for (; r; r = r->next)
+        fn(r->source->about->name, arg);
 }
 
 static int64_t realtime_ns(void)

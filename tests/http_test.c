@@ -167,6 +167,24 @@ static void test_serves(void **state)
     assert_int_equal(client_connect(port), -1);
 }
 
+/* A program's own profile is listed and served beside the others. */
+static void test_custom_profiles(void **state)
+{
+    struct prof_http *http = started((struct prof_http_options){0});
+    const int port = port_of(http);
+    struct prof_custom *p;
+
+    (void)state;
+    assert_int_equal(prof_custom_new("test.sockets", &p), 0);
+    assert_int_equal(prof_custom_add(p, &p, 0), 0);
+    assert_int_equal(client_get(port, "/debug/pprof/", answer, sizeof answer), 200);
+    assert_non_null(strstr(answer, "data-count='test.sockets'>1<"));
+    assert_int_equal(client_get(port, "/debug/pprof/test.sockets?debug=1", answer, sizeof answer),
+                     200);
+    assert_non_null(strstr(answer, "test.sockets profile: total 1"));
+    prof_http_free(http);
+}
+
 static void test_client_hangs_up(void **state)
 {
     struct prof_http *http = started((struct prof_http_options){0});
@@ -372,6 +390,7 @@ int main(void)
         cmocka_unit_test(test_disabled),
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_serves),
+        cmocka_unit_test(test_custom_profiles),
         cmocka_unit_test(test_client_hangs_up),
         cmocka_unit_test(test_stop_ends_captures),
         cmocka_unit_test(test_too_many_requests),
