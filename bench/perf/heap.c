@@ -1,45 +1,26 @@
 /* What the malloc hooks cost: malloc+free through them, sampled at 512 KiB, and straight to the
  * allocator that they stand before, in turns, in one process. */
+#include "bench/perf/measure.h"
 #include "prof/pprof.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { ROUNDS = 41, PAIRS = 500000 };
-
-static double now_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
 
 /* One loop for both: the functions come as pointers, so neither call is cheaper to make than the
  * other. */
 static __attribute__((noinline)) double pair_ns(void *(*alloc)(size_t), void (*release)(void *),
                                                 size_t bytes)
 {
-    double start = now_ns();
+    double start = measure_ns(CLOCK_MONOTONIC);
     for (int i = 0; i < PAIRS; i++) {
         void *p = alloc(bytes);
         __asm__ volatile("" : "+r"(p) : : "memory");
         release(p);
     }
-    return (now_ns() - start) / PAIRS;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *v)
-{
-    qsort(v, ROUNDS, sizeof *v, ascending);
-    return v[ROUNDS / 2];
+    return (measure_ns(CLOCK_MONOTONIC) - start) / PAIRS;
 }
 
 struct cost {
@@ -55,7 +36,7 @@ static struct cost measure(size_t bytes)
         plain[i] = pair_ns(next_malloc, next_free, bytes);
         hooked[i] = pair_ns(malloc, free, bytes);
     }
-    return (struct cost){median(plain), median(hooked)};
+    return (struct cost){measure_median(plain, ROUNDS), measure_median(hooked, ROUNDS)};
 }
 
 int main(void)

@@ -1,51 +1,30 @@
 /* What the lock hooks cost where nobody waits: lock+unlock through them, with the block and the
  * mutex profile recording everything, and straight to libc's, in turns, in one process. */
+#include "bench/perf/measure.h"
 #include "prof/pprof.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
 enum { ROUNDS = 301, PAIRS = 20000 };
-
-static double now_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
 
 /* One loop for all: the functions come as pointers, so no call is cheaper to make than another. */
 typedef int call(void *);
 
 static __attribute__((noinline)) double pair_ns(call *take, call *give, void *lock)
 {
-    double start = now_ns();
+    double start = measure_ns(CLOCK_MONOTONIC);
     for (int i = 0; i < PAIRS; i++) {
         take(lock);
         __asm__ volatile("" : : : "memory");
         give(lock);
     }
-    return (now_ns() - start) / PAIRS;
+    return (measure_ns(CLOCK_MONOTONIC) - start) / PAIRS;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *v)
-{
-    qsort(v, ROUNDS, sizeof *v, ascending);
-    return v[ROUNDS / 2];
-}
-
-static bool compare(const char *what, double bar_ns, call *take, call *give,
- const char *take_name,
+static bool compare(const char *what, double bar_ns, call *take, call *give, const char *take_name,
                     const char *give_name, void *lock)
 {
     static double plain[ROUNDS], hooked[ROUNDS];
@@ -55,7 +34,7 @@ static bool compare(const char *what, double bar_ns, call *take, call *give,
         plain[i] = pair_ns(plain_take, plain_give, lock);
         hooked[i] = pair_ns(take, give, lock);
     }
-    double p = median(plain), h = median(hooked);
+    double p = measure_median(plain, ROUNDS), h = measure_median(hooked, ROUNDS);
     bool ok = h - p <= bar_ns;
     printf("%s  %.2f ns (plain %.2f ns)  <= %.0f ns more  %s\n", what, h, p, bar_ns,
            ok ? "ok" : "MISSED");
@@ -82,8 +61,8 @@ int main(void)
     prof_set_block_rate_ns(1);
     prof_set_mutex_fraction(1);
     /* glibc takes no atomic instruction as long as there is one thread. */
-    bool ok = COMPARE("uncontended mutex, one thread", 2, pthread_mutex_lock,
-                      pthread_mutex_unlock, &mutex);
+    bool ok = COMPARE("uncontended mutex, one thread", 2, pthread_mutex_lock, pthread_mutex_unlock,
+                      &mutex);
     pthread_create(&thread, NULL, idle, &end);
     ok &= COMPARE("uncontended mutex", 2, pthread_mutex_lock, pthread_mutex_unlock, &mutex);
     ok &= COMPARE("uncontended rwlock, read", 3, pthread_rwlock_rdlock, pthread_rwlock_unlock,
