@@ -191,12 +191,12 @@ static void logs_follow_the_result(void **state)
     (void)state;
     expect_run(0, "-bench BenchmarkLog$ -benchtime 1x");
     expect_line(NAME("Log") " +1\t.*\n--- BENCH: BenchmarkLog(-[0-9]+)?\n    "
-                            "bench_run_test.c:[0-9]+: one\n        two$");
+                            "bench_fixture.h:[0-9]+: one\n        two$");
     expect_run(0, "-bench LogMuch -benchtime 1x");
     expect_line(": line 9\n\t\\.\\.\\. \\[output truncated\\]$");
     expect_no_line(": line 10$");
     expect_run(0, "-bench BenchmarkLog$ -benchtime 1x -v");
-    expect_line("^BenchmarkLog\n    bench_run_test.c:[0-9]+: one\n        two\nBenchmarkLog");
+    expect_line("^BenchmarkLog\n    bench_fixture.h:[0-9]+: one\n        two\nBenchmarkLog");
 }
 
 static void skips_are_quiet_but_for_v(void **state)
@@ -206,15 +206,15 @@ static void skips_are_quiet_but_for_v(void **state)
     expect_no_line("Skip");
     expect_line("^PASS$");
     expect_run(0, "-bench Skip -v");
-    expect_line("^BenchmarkSkip\n    bench_run_test.c:[0-9]+: not today\n--- SKIP: BenchmarkSkip$");
+    expect_line("^BenchmarkSkip\n    bench_fixture.h:[0-9]+: not today\n--- SKIP: BenchmarkSkip$");
 }
 
 static void failures_are_told_and_change_the_status(void **state)
 {
     (void)state;
     expect_run(1, "-bench 'FailError|Busy' -benchtime 1x");
-    expect_line("^--- FAIL: BenchmarkFailError\n    bench_run_test.c:[0-9]+: first\n"
-                "    bench_run_test.c:[0-9]+: second 2$");
+    expect_line("^--- FAIL: BenchmarkFailError\n    bench_fixture.h:[0-9]+: first\n"
+                "    bench_fixture.h:[0-9]+: second 2$");
     expect_line(NAME("Busy"));
     expect_line("^FAIL\nexit status 1\nFAIL\tfixture\t[0-9.]+s$");
     expect_no_line("PASS");
