@@ -296,7 +296,7 @@ struct prof_thread {
     _Atomic uint32_t own_signals; /* libprof's signals that cut a call short; see prof_wait_interrupted */
     struct prof_waiter waiter;    /* contention.c */
 
-    uintptr_t stack_end; /* no frame lies at or above it; 0: unknown */
+    _Atomic uintptr_t stack_end; /* no frame lies at or above it; 0: unknown */
     struct prof_bucket *_Atomic creator; /* who called pthread_create: stack and labels; NULL: unknown */
     _Atomic(void *) start_routine;
 
