@@ -305,7 +305,7 @@ struct prof_thread {
     bool has_timer;
     timer_t timer;
     int64_t cpu_first_ns; /* the first expiry, on the thread's CPU clock */
-    int64_t cpu_ticks;    /* expiries recorded since; the thread's own handler counts */
+    _Atomic int64_t cpu_ticks; /* expiries recorded since; the thread's own handler counts */
     int64_t cpu_end_ns;   /* the end of the profile on that clock; 0: there was no timer */
 };
 
