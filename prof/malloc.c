@@ -307,7 +307,7 @@ static void *private_resize(void *p, size_t n)
 }
 
 /* realloc(p, 0) frees p and gives NULL in glibc, frees p and gives a block in others. */
-static void *resize(void *p, size_t n, const void *caller)
+static __attribute__((noinline)) void *resize(void *p, size_t n, const void *caller)
 {
     struct prof_live was;
     if (unlikely(prof_private_tls))
@@ -329,8 +329,14 @@ static void *resize(void *p, size_t n, const void *caller)
     return allocated(q, n, caller);
 }
 
+/* The usual case ends in a jump as malloc does; should it fail, one allocation and one free too
+ * many have been counted. */
 PROF_API void *realloc(void *p, size_t n)
 {
+    if (likely(p) && likely(n) && likely(!maybe_sampled(p)) && likely(count_ahead(n))) {
+        bump(&prof_hook_tls->frees, 1);
+        return real.realloc(p, n);
+    }
     return resize(p, n, CALLER);
 }
 

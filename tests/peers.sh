@@ -27,7 +27,7 @@ peer_command() { # NAME FOLDER PORT: sets command=() and answers=(), a command t
     case $1 in
     redis)
         command=("${under[@]}" redis-server --port "$port" --bind 127.0.0.1 --dir "$dir" --save '' --appendonly yes
-            --appendfsync everysec --io-threads 2 --enable-debug-command local --daemonize no --logfile "$dir/log" --loglevel warning)
+            --appendfsync everysec --io-threads "${redis_io_threads:-2}" --enable-debug-command local --daemonize no --logfile "$dir/log" --loglevel warning)
         answers=(redis-cli -p "$port" ping)
         ;;
     memcached)
