@@ -229,13 +229,15 @@ perf: build $(perfbins) ## what profiling costs, against the bars set for it; T=
 ## PREFIX=/usr/local       where to; DESTDIR= is put before it, as packagers do
 PREFIX  ?= /usr/local
 LIBDIR  ?= $(PREFIX)/lib
+BINDIR  ?= $(PREFIX)/bin
 public  := $(wildcard prof/pprof.h prof/trace.h prof/http.h)
 pcs     := prof.pc $(if $(http_src),prof-http.pc)
 installed = $(addprefix $(DESTDIR)$(LIBDIR)/,$(notdir $(libprof) $(shlibs)) $(addprefix pkgconfig/,$(pcs))) \
-            $(addprefix $(DESTDIR)$(PREFIX)/include/,$(public))
+            $(addprefix $(DESTDIR)$(PREFIX)/include/,$(public)) $(DESTDIR)$(BINDIR)/prof
 .PHONY: install uninstall
-install: $(libprof) $(shlibs) ## libprof.a, libprof.so, the headers and prof.pc
-	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include/prof
+install: $(libprof) $(shlibs) $(BIN)/prof ## libprof.a, libprof.so, the headers and prof.pc, the prof command
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include/prof $(DESTDIR)$(BINDIR)
+	install -m 755 $(BIN)/prof $(DESTDIR)$(BINDIR)
 	install -m 644 $(libprof) $(DESTDIR)$(LIBDIR)
 	install -m 755 $(shlibs) $(DESTDIR)$(LIBDIR)
 	install -m 644 $(public) $(DESTDIR)$(PREFIX)/include/prof

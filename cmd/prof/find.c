@@ -9,6 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#if defined(__x86_64__)
+#define TRIPLET "x86_64-linux-gnu"
+#elif defined(__aarch64__)
+#define TRIPLET "aarch64-linux-gnu"
+#endif
+
 static int check_program(const char *path)
 {
     struct stat st;
@@ -50,7 +56,8 @@ int find_program(const char *name, char *path, size_t size)
  * build/plain/lib/. */
 bool find_library_folder(char *path, size_t size)
 {
-    static const char *const folders[] = {"../lib", "../build/plain/lib"};
+    static const char *const folders[] = {"../lib", "../build/plain/lib", "../lib/" TRIPLET,
+                                          "../lib64"};
     char self[PATH_MAX], candidate[PATH_MAX + 64], resolved[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
 

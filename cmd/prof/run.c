@@ -35,9 +35,27 @@ const char run_usage[] =
     "  -children        child processes serve as well, each on the next port that is free;\n"
     "                   with -o, DIR/NAME-PID/address says which\n"
     "\n"
-    "It ends with 127 when there is no such program, 126 when it cannot be run, 2 for wrong\n"
-    "usage, 1 when it cannot be profiled. Profiles are lost when a process is killed by\n"
-    "SIGKILL or crashes. See docs for programs that fork, change their user or their root.\n";
+    "It becomes the program, and so ends as it does; or with 127 when there is no such\n"
+    "program, 126 when it cannot be run, 2 for wrong usage, 1 when it cannot be profiled\n"
+    "(statically linked, set-user-ID, not for the GNU C library: link libprof.a instead).\n"
+    "\n"
+    "Child processes record as well, whether forked or executed. A forked one starts with an\n"
+    "empty CPU profile and with its parent's memory. With -o each gets a folder of its own if it\n"
+    "used enough CPU time for one sample: go tool pprof DIR/*/cpu.pb.gz adds them up. The\n"
+    "endpoints are the program's alone unless -children is given: nginx' workers and\n"
+    "PostgreSQL's backends do the work, their parent does not. A program that puts itself into\n"
+    "the background leaves its endpoints behind with the process that ends: keep it in the\n"
+    "foreground (nginx -g 'daemon off;'), or use -children.\n"
+    "\n"
+    "Profiles are written at exit, _exit and quick_exit, and when HUP, INT, QUIT, PIPE, ALRM or\n"
+    "TERM ends the program. They are lost when SIGKILL does, in a crash, and what was recorded\n"
+    "before an exec is lost with the program that was replaced. A process that has changed its\n"
+    "user writes with its new rights: DIR is made open to all (as /tmp is) when root makes it,\n"
+    "otherwise see to it. After a chroot without /proc and the libraries, addresses have no\n"
+    "names.\n"
+    "\n"
+    "PPROF_PASSWORD and the other variables of prof/http.h hold for the endpoints. Without this\n"
+    "command: LD_PRELOAD=libprof.so and the variables that prof/preload.c begins with.\n";
 
 struct run {
     const char *address, *out, *hz, *heap, *block, *mutex;
