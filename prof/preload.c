@@ -26,7 +26,7 @@
 #pragma weak prof_set_mutex_fraction
 
 enum {
-    BLOCK_RATE_NS_DEFAULT = 10000, /* of 10 us spent waiting, one sample on average */
+    BLOCK_RATE_NS_DEFAULT = 100000, /* of 100 us spent waiting, one sample on average */
     MUTEX_FRACTION_DEFAULT = 10,
 };
 

@@ -30,7 +30,7 @@ const char run_usage[] =
     "                   are in DIR/NAME-PID/\n"
     "  -hz N            CPU samples per second of CPU time, 1 to 10000 (100)\n"
     "  -heap BYTES      one heap sample per so many bytes, 1 for all, 0 for none (524288)\n"
-    "  -block NS        one block sample per so many ns of waiting, 0 for none (10000)\n"
+    "  -block NS        one block sample per so many ns of waiting, 0 for none (100000)\n"
     "  -mutex N         one in N contentions, 0 for none (10)\n"
     "  -children        child processes serve as well, each on the next port that is free;\n"
     "                   with -o, DIR/NAME-PID/address says which\n"
