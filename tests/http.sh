@@ -176,9 +176,15 @@ get "$d/heap" --head
 answers "HEAD of a snapshot" 200
 
 # ---- one capture at a time, that blocks nobody, and ends with its client
-curl --silent --output /dev/null "http://$at$d/profile?seconds=600" &
-capture=$!
+capture() {
+    curl --silent --output /dev/null "http://$at$d/profile?seconds=600" &
+    capture=$!
+    sleep 0.3
+}
+capture
 busy() {
+    # It was refused itself if the question below came first.
+    kill -0 "$capture" 2>/dev/null || capture
     get "$d/profile?seconds=1"
     [[ $status == 500 ]]
 }
