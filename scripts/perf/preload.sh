@@ -1,9 +1,9 @@
 #!/bin/bash
 # What it costs a server to run under prof run with every profile on at its default rate: redis, memcached, nginx and
 # PostgreSQL, against the same server without. Three of each run at once, two plain and one preloaded, and take the
-# same load in turns, so what the machine does besides meets all three. Compared are the best rounds, for a busy machine
-# only ever takes away: requests a second, and requests per second of the server's CPU time, which other work disturbs
-# less. The two plain servers against one another say how far the figures can be trusted.
+# same load in turns, so what the machine does besides meets all three. Reported are the medians of the rounds' ratios:
+# of requests a second, and of requests per second of the server's CPU time, which other work on the machine disturbs less.
+# The two plain servers against one another say how far the figures can be trusted.
 #
 #   scripts/perf/preload.sh [NAME...]      ROUNDS=9 and SECONDS_EACH=1.5 in the environment
 set -euo pipefail
@@ -76,16 +76,20 @@ burst() { # NAME N
         awk '{ print $1, $1 * $3 * 1000 / ($2 > 0 ? $2 : 1) }' >>"$work/$1.$2"
 }
 
-best() { # NAME N COLUMN
-    awk -v column="$3" '$column > best { best = $column } END { print best }' "$work/$1.$2"
-}
-
-# Of the two plain servers the better one counts.
+# The median over the rounds of preloaded against the mean of the two plain ones, all three of one round; and, as what
+# such a median is worth, of one plain one against the other.
 report() { # NAME WHAT COLUMN
-    awk -v what="$1 under prof run: $2" -v a="$(best "$1" 0 "$3")" -v b="$(best "$1" 1 "$3")" -v c="$(best "$1" 2 "$3")" '
-        BEGIN {
-            change = 100 * (c / (a > b ? a : b) - 1)
-            printf "%s  %+.1f%% (plain: %+.1f%%)  3%% less  %s\n", what, change, 100 * (b / a - 1), (change >= -3 ? "ok" : "MISSED")
+    paste -d' ' "$work/$1".[012] | awk -v what="$1 under prof run: $2" -v column="$3" '
+        function median(v, n,    i, j, t) {
+            for (i = 2; i <= n; i++)
+                for (j = i; j > 1 && v[j - 1] > v[j]; j--) { t = v[j]; v[j] = v[j - 1]; v[j - 1] = t }
+            return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
+        }
+        { a = $column; b = $(2 + column); c = $(4 + column) }
+        a > 0 && b > 0 { n++; ratio[n] = 2 * c / (a + b); noise[n] = b / a }
+        END {
+            change = 100 * (median(ratio, n) - 1)
+            printf "%s  %+.1f%% (plain: %+.1f%%)  3%% less  %s\n", what, change, 100 * (median(noise, n) - 1), (change >= -3 ? "ok" : "MISSED")
         }'
 }
 
