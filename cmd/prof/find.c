@@ -56,7 +56,7 @@ int find_program(const char *name, char *path, size_t size)
  * build/plain/lib/. */
 bool find_library_folder(char *path, size_t size)
 {
-    static const char *const folders[] = {"../lib", "../build/plain/lib", "../lib/" TRIPLET,
+    static const char *const folders[] = {"../lib", "../build/plain/lib", ("../lib/" TRIPLET),
                                           "../lib64"};
     char self[PATH_MAX], candidate[PATH_MAX + 64], resolved[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
