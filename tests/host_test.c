@@ -294,7 +294,9 @@ static void no_memory(void)
 
 static const struct scenario scenarios[] = {
     {"after_exec", after_exec, true, true},
-    {"forks", forks, false, true},
+    /* The address sanitizer of gcc 12 forks without its allocator's locks: a child whose parent's
+     * other threads allocate may wait for one for ever, in its malloc. */
+    {"forks", forks, false, false},
     {"exec_during_profile", exec_during_profile, true, true},
     {"exec_without_timers", exec_without_timers, true, true},
     {"failed_exec_without_timers", failed_exec_without_timers, false, true},
