@@ -78,7 +78,7 @@ serve() { # NAME
     dir=$tmp/$1
     port=$(free_port)
     web=127.0.0.1:$(free_port)
-    under=("$prof" run -addr "$web" -o "$dir/profiles" --)
+    under=("$prof" run -addr "$web" -heap 65536 -o "$dir/profiles" --) # little is in use in some
     peer_start "$1" "$dir" "$port" && return
     not_ok "$1: starts" "$(cat "$dir"/peer.* "$dir"/*log 2>/dev/null)"
     peer_stop
