@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -88,8 +89,11 @@ static int time_left_ms(void)
     return left <= 0 ? 0 : left > INT64_C(1000000000000) ? 1000000000 : (int)(left / 1000000) + 1;
 }
 
+static sem_t watching; /* posted when the thread runs */
+
 static void *watch(void *arg)
 {
+    sem_post(&watching);
     struct pollfd p = {.fd = wake[0], .events = POLLIN};
     unsigned char number = 0;
 
@@ -132,9 +136,13 @@ int bench_watch_start(const struct bench_options *o, int64_t start_ns)
     atomic_store(&deadline_ns, deadline);
     if (pipe2(wake, O_CLOEXEC | O_NONBLOCK) < 0)
         return bench_complain(1, "cannot watch for signals: %s", strerror(errno));
+    sem_init(&watching, 0, 0);
     int err = pthread_create(&thread, NULL, watch, NULL);
     if (err)
         return bench_complain(1, "cannot watch for signals: %s", strerror(err));
+    /* What a thread's start allocates (a sanitizer does) is not to be counted as a benchmark's. */
+    while (sem_wait(&watching) != 0 && errno == EINTR)
+        ;
     started = true;
     set_handlers(on_signal);
     return 0;
