@@ -137,6 +137,21 @@ static const char *call_file(const struct walk *w, Dwarf_Die *die)
     return file_name(w, dwarf_filesrc(w->files, (size_t)number(found), NULL, NULL));
 }
 
+/* DWARF 5 counts files from 0, the unit's own; libdw's dwarf_decl_file still takes 0 for none.
+ * clang writes it for a source file outside of the folder it was started in. */
+static const char *start_file(const struct walk *w, Dwarf_Die *die)
+{
+    Dwarf_Attribute a;
+    Dwarf_Die unit;
+    Dwarf_Files *files;
+    const char *name = dwarf_decl_file(die);
+    if (!name && dwarf_attr_integrate(die, DW_AT_decl_file, &a) && number(&a) == 0 &&
+        dwarf_cu_die(a.cu, &unit, NULL, NULL, NULL, NULL, NULL, NULL) &&
+        dwarf_getsrcfiles(&unit, &files, NULL) == 0)
+        name = dwarf_filesrc(files, 0, NULL, NULL);
+    return file_name(w, name);
+}
+
 static struct prof_frame *make_frame(const struct walk *w, Dwarf_Die *die,
                                      struct prof_frame *parent)
 {
@@ -155,7 +170,7 @@ static struct prof_frame *make_frame(const struct walk *w, Dwarf_Die *die,
                                    : prof_pool_string(w->pool, name);
     f->linkage_name = prof_pool_string(w->pool, linkage ? linkage : name);
     f->start_line = number(dwarf_attr_integrate(die, DW_AT_decl_line, &a));
-    f->start_file = file_name(w, dwarf_decl_file(die));
+    f->start_file = start_file(w, die);
     if (parent) {
         f->call_line = number(dwarf_attr(die, DW_AT_call_line, &a));
         f->call_file = call_file(w, die);

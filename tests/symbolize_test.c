@@ -64,6 +64,20 @@ static void relative_sources(void **state)
     check_all(path, "compiled elsewhere");
 }
 
+/* clang then calls the source its file 0. */
+static void from_the_root(void **state)
+{
+    (void)state;
+    char path[128];
+    if (!have("clang"))
+        skip();
+    snprintf(path, sizeof path, "%s/root.so", dir);
+    assert_true(shell("s=$PWD/tests/symbols/marks.c; cd / && clang -g -O2 -fPIC -shared "
+                      "-fno-omit-frame-pointer -Wl,--build-id -o %s $s",
+                      path));
+    check_all(path, "compiled in /");
+}
+
 /* ---- debug information elsewhere ------------------------------------------------------------- */
 
 static void separate_file(void **state)
@@ -318,6 +332,7 @@ int main(void)
         cmocka_unit_test_setup(clang_modules, forget),
         cmocka_unit_test_setup(little_debug_info, forget),
         cmocka_unit_test_setup(relative_sources, forget),
+        cmocka_unit_test_setup(from_the_root, forget),
         cmocka_unit_test_setup(separate_file, forget),
         cmocka_unit_test_setup(common_file, forget),
         cmocka_unit_test_setup(wrong_separate_file, forget),
