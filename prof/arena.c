@@ -4,7 +4,7 @@
  * A chunk is handed out by one atomic add. A full chunk is replaced by a fresh one, twice as large
  * up to a limit, by whoever notices; who loses that race gives its chunk back and uses the
  * winner's. Single records are never freed, an arena is dropped as a whole. */
-#include "prof/internal.h"
+#include "prof/memory.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -20,6 +20,13 @@ struct prof_arena_chunk {
     size_t unused; /* keeps the records aligned to 16 */
 };
 
+static _Atomic uint64_t held_bytes;
+
+uint64_t prof_pages_held(void)
+{
+    return atomic_load_explicit(&held_bytes, memory_order_relaxed);
+}
+
 /* The raw calls: libc's mmap may be somebody's hook. */
 void *prof_pages_alloc(size_t bytes)
 {
@@ -30,14 +37,17 @@ void *prof_pages_alloc(size_t bytes)
         errno = saved;
         return NULL;
     }
+    atomic_fetch_add_explicit(&held_bytes, bytes, memory_order_relaxed);
     return (void *)p; /* NOLINT: an address */
 }
 
 void prof_pages_free(void *p, size_t bytes)
 {
     int saved = errno;
-    if (p)
+    if (p) {
         syscall(SYS_munmap, p, bytes);
+        atomic_fetch_sub_explicit(&held_bytes, bytes, memory_order_relaxed);
+    }
     errno = saved;
 }
 

@@ -6,7 +6,7 @@
  * its kind; as runtime/pprof's scaleHeapSample does. That weight depends on the size, so buckets
  * are kept per stack, size class and rate, and are scaled one by one before anything is added up.
  */
-#include "prof/internal.h"
+#include "prof/memory.h"
 
 #include <errno.h>
 #include <math.h>
@@ -210,6 +210,30 @@ static int fill(const struct prof_source *self, struct prof_snapshot *s)
     s->period = prof_set_heap_rate(-1);
     prof_bucket_each(&buckets, add_bucket, &f);
     return f.rc;
+}
+
+/* A block of n bytes was sampled with probability p and then stands for n / p bytes: the variance
+ * of the sum is that of its parts, n^2 (1 - p) / p for each block in use, of which the sampled
+ * ones, again, are one in 1 / p. */
+static void estimate_bucket(struct prof_bucket *b, void *arg)
+{
+    struct prof_heap_estimate *sum = arg;
+    double frees = (double)atomic_load_explicit(&b->values[FREES], memory_order_acquire);
+    double free_bytes = (double)atomic_load_explicit(&b->values[FREE_BYTES], memory_order_acquire);
+    double allocs = (double)atomic_load_explicit(&b->values[ALLOCS], memory_order_acquire);
+    double bytes = (double)atomic_load_explicit(&b->values[ALLOC_BYTES], memory_order_acquire);
+    if (allocs <= frees || bytes <= free_bytes)
+        return;
+    double size = bytes / allocs, weight = weight_of(size, rates[b->tag >> 48]);
+    sum->bytes += (bytes - free_bytes) * weight;
+    sum->variance += (allocs - frees) * size * size * (weight - 1) * weight;
+}
+
+struct prof_heap_estimate prof_heap_estimate(void)
+{
+    struct prof_heap_estimate sum = {0};
+    prof_bucket_each(&buckets, estimate_bucket, &sum);
+    return sum;
 }
 
 static int64_t count(const struct prof_source *self)

@@ -4,7 +4,7 @@
  * the work. Until it is known, calls go to boot_* functions: dlsym may itself allocate, and gets
  * that from a small static block that is never given back. After that the cost of a call is one
  * indirect jump, three additions and, on free, one load of the filter. */
-#include "prof/internal.h"
+#include "prof/memory.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -82,6 +82,11 @@ static bool resolve(void)
     };
     real = found;
     return true;
+}
+
+const void *prof_malloc_next(void)
+{
+    return real.malloc == boot_malloc ? NULL : (const void *)real.malloc;
 }
 
 static void *boot_malloc(size_t n)

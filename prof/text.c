@@ -6,7 +6,7 @@
  * they are written as if that had not been done yet. Lines that start with # are for people. At the
  * end stands what Go has no need of: where the files are mapped, without which position-independent
  * code cannot be found again. Entered through prof_encode_text. */
-#include "prof/internal.h"
+#include "prof/memory.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 enum { TAB = 8 };
@@ -199,20 +198,6 @@ static void put_heap_values(FILE *f, struct sampled inuse, struct sampled alloc)
             alloc.count, alloc.bytes);
 }
 
-static void put_statistics(FILE *f)
-{
-    struct prof_alloc_counts c;
-    struct rusage usage;
-    prof_alloc_counts(&c);
-    getrusage(RUSAGE_SELF, &usage);
-    fprintf(f, "\n# malloc statistics\n");
-    fprintf(f, "# TotalAlloc = %" PRIu64 "\n", c.alloc_bytes);
-    fprintf(f, "# Mallocs = %" PRIu64 "\n", c.mallocs);
-    fprintf(f, "# Frees = %" PRIu64 "\n", c.frees);
-    fprintf(f, "# HeapObjects = %" PRIu64 "\n", c.mallocs > c.frees ? c.mallocs - c.frees : 0);
-    fprintf(f, "# MaxRSS = %ld\n", usage.ru_maxrss * 1024);
-}
-
 static void put_heap(FILE *f, const struct prof_snapshot *s, const struct prof_symbols *symbols)
 {
     struct sampled inuse = {0}, alloc = {0};
@@ -233,7 +218,7 @@ static void put_heap(FILE *f, const struct prof_snapshot *s, const struct prof_s
         put_labels(f, e->labels);
         put_stack(f, symbols, e);
     }
-    put_statistics(f);
+    prof_memstats_put(f);
 }
 
 /* ---- counts, contention ---------------------------------------------------------------------- */

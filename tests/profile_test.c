@@ -473,7 +473,7 @@ static void text_heap(void **state)
     char *out = write_text("test_heap");
     starts_with(out, "heap profile: 2: 8192 [7: 28672] @ heap/1048576\n"
                      "2: 8192 [2: 8192] @ 0x1001 0x2001\n#\t0x1000\n#\t0x2000\n\n"
-                     "0: 0 [5: 20480] @ 0x1001\n#\t0x1000\n\n\n# malloc statistics\n");
+                     "0: 0 [5: 20480] @ 0x1001\n#\t0x1000\n\n\n# runtime.MemStats\n");
     assert_non_null(strstr(out, "\n# MaxRSS = "));
     free(out);
 }

@@ -5,6 +5,7 @@
  *
  * The profile is taken at the end, while what is held is still there: alloc_space shows all that
  * was allocated, inuse_space what is held. */
+#include "cmd/memstats.h"
 #include "cmd/options.h"
 #include "cmd/profile.h"
 #include "labs/alloc/alloc.h"
@@ -28,7 +29,7 @@ static const struct alloc_impl *find_impl(const char *name)
 int main(int argc, char **argv)
 {
     int64_t bytes = 1024, count = 100000, rate = PROF_HEAP_RATE_DEFAULT;
-    bool hold = true;
+    bool hold = true, memstats = false;
     const char *path = NULL, *impl_name = "plain";
     struct profile_output profile;
     uint64_t sum;
@@ -42,6 +43,7 @@ int main(int argc, char **argv)
             {"memprofile", OPTION_STRING, &path, 0, 0, "write a heap profile to this file"},
             {"memprofilerate", OPTION_INT, &rate, 0, INT64_MAX,
              "mean bytes between samples; 1 samples all, 0 nothing"},
+            {"memstats", OPTION_BOOL, &memstats, 0, 0, "print where the memory is, at the end"},
             {0}},
         argc, argv);
     const struct alloc_impl *impl = find_impl(impl_name);
@@ -57,6 +59,8 @@ int main(int argc, char **argv)
     }
     profile_finish_named(&profile, "heap");
     printf("allocated items=%" PRId64 " checksum=%016" PRIx64 "\n", count, sum);
+    if (memstats)
+        memstats_print(stdout);
     lab_alloc_release();
     return 0;
 }
