@@ -111,13 +111,11 @@ static bool supports_delta(const char *name)
 void http_named_prepare(struct http_request *r)
 {
     struct http_answer *a = &r->answer;
-    int gc; /* accepted, and there is nothing to do: free is when a C program's memory is collected
-             */
 
     if (!*r->name || prof_count(r->name) == -ENOENT)
         http_answer_error(a, MHD_HTTP_NOT_FOUND, "Unknown profile");
     else if (read_seconds(r) || http_param_int(r, "debug", 0, 2, "0, 1 or 2", &r->debug) ||
-             http_param_int(r, "gc", 0, INT_MAX, "a whole number, 0 or more", &gc))
+             http_param_int(r, "gc", 0, INT_MAX, "a whole number, 0 or more", &r->gc))
         return;
     else if (r->seconds && !supports_delta(r->name))
         http_answer_error(a, MHD_HTTP_BAD_REQUEST,
@@ -142,6 +140,8 @@ static void run_snapshot(struct http_request *r)
 
     if (!http_answer_open(&r->answer))
         return;
+    if (r->gc && !strcmp(r->name, "heap"))
+        prof_collect(); /* most C programs have no collector: nothing to do there */
     err = prof_write(r->name, r->answer.fd, debug_of(r));
     if (err < 0)
         answer_failed(r, "Could not write the profile", err);

@@ -91,6 +91,7 @@ struct http_request {
     bool head;
     int seconds; /* 0: not given */
     int debug;
+    int gc; /* collect first */
     char *body; /* of a POST, or the query */
     size_t body_bytes, body_capacity;
     bool body_refused;

@@ -189,6 +189,34 @@ PROF_API int prof_custom_remove(struct prof_custom *p, const void *handle);
 /* The number of handles in it. -EINVAL: NULL. */
 PROF_API int64_t prof_custom_count(struct prof_custom *p);
 
+/* ---- garbage collectors ---------------------------------------------------------------------- */
+
+struct prof_collector_stats {
+    uint64_t collections;
+    uint64_t pause_total_ns, pause_max_ns; /* the world stood still */
+    uint64_t live_bytes;                   /* that the last collection left */
+    uint64_t heap_bytes;                   /* in objects now, garbage among them */
+    uint64_t goal_bytes;                   /* the heap_bytes at which the next collection begins; UINT64_MAX: never */
+    uint64_t system_bytes;                 /* that the collector has from the kernel */
+    int64_t last_end_ns;                   /* CLOCK_MONOTONIC of the last collection's end; 0: none yet */
+};
+
+/* What a program with a collector tells libprof. */
+struct prof_collector {
+    void (*collect)(void);                           /* a full collection; done when it returns. From any thread */
+    void (*stats)(struct prof_collector_stats *out); /* NULL: there are none. From any thread, several at a time */
+};
+
+/* Registers the program's collector: `heap?gc=1` at the endpoint collects first, as in Go. *c is kept, and must live as
+ * long as the process; NULL takes it back. -EINVAL: no collect. -EBUSY: another one is registered. */
+PROF_API int prof_set_collector(const struct prof_collector *c);
+
+/* Collects, if there is a collector. -ENOENT: there is none. */
+PROF_API int prof_collect(void);
+
+/* -ENOENT: there is no collector, or it has no stats. */
+PROF_API int prof_collector_stats(struct prof_collector_stats *out);
+
 /* ---- what could not be recorded -------------------------------------------------------------- */
 
 struct prof_drops {
