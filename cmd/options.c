@@ -84,7 +84,7 @@ static void set_value(const struct option_spec *spec, const char *text)
         *(const char **)spec->value = text;
 }
 
-void options_parse(const struct option_spec *specs, int argc, char **argv)
+int options_parse_flags(const struct option_spec *specs, int argc, char **argv)
 {
     struct option longs[OPTIONS_MAX + 2] = {{0}};
     int n = 0, index = 0, got;
@@ -106,7 +106,12 @@ void options_parse(const struct option_spec *specs, int argc, char **argv)
             option_misuse("unknown flag %s; see -h", argv[optind - 1]);
         set_value(&specs[index], optarg);
     }
-    if (optind < argc)
+    return optind;
+}
+
+void options_parse(const struct option_spec *specs, int argc, char **argv)
+{
+    if (options_parse_flags(specs, argc, argv) < argc)
         option_misuse("unexpected argument '%s'; flags are -flag value or -flag=value; see -h",
                       argv[optind]);
 }

@@ -1,0 +1,333 @@
+/* The picture: callers above callees, as pprof's own viewer has it; siblings by name, so that two
+ * profiles of one program look alike. It stands alone: no script, no font, nothing from elsewhere;
+ * a pointer at a frame tells the rest of it. Colours come from names, so a function has the same
+ * one everywhere. Entered through svg_write. */
+#include "cmd/flame/flame.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { MARGIN = 10, ROW = 18, FONT = 12, HEAD = 54, FOOT = 30, DEPTH_MAX = 255 };
+static const double character = 0.602 * FONT; /* of a monospaced font, in pixels */
+
+struct drawing {
+    FILE *out;
+    const struct tree *tree;
+    const struct picture *picture;
+    double scale; /* pixels for a unit of value */
+    int depth;    /* of the deepest frame drawn */
+    size_t left_out;
+};
+
+/* ---- text ------------------------------------------------------------------------------------ */
+
+/* How many bytes the first n characters take. */
+static size_t bytes_of(const char *s, size_t n)
+{
+    size_t i = 0;
+    for (; s[i] && n > 0; n--)
+        for (i++; ((unsigned char)s[i] & 0xc0) == 0x80;)
+            i++;
+    return i;
+}
+
+static size_t characters(const char *s)
+{
+    size_t n = 0;
+    for (; *s; s++)
+        n += ((unsigned char)*s & 0xc0) != 0x80;
+    return n;
+}
+
+/* The length of the UTF-8 character at s; 0: it is none. */
+static size_t utf8(const unsigned char *s)
+{
+    size_t n = s[0] < 0x80                   ? 1
+               : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
+               : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
+               : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
+                                             : 0;
+    for (size_t i = 1; i < n; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+        return 0;
+    return n;
+}
+
+/* What XML cannot hold becomes a question mark. */
+static void put_text(FILE *out, const char *text, size_t size)
+{
+    for (size_t i = 0, n; i < size; i += n ? n : 1) {
+        unsigned char c = (unsigned char)text[i];
+        n = utf8((const unsigned char *)text + i);
+        if (c == '&')
+            fputs("&amp;", out);
+        else if (c == '<')
+            fputs("&lt;", out);
+        else if (c == '>')
+            fputs("&gt;", out);
+        else if (n == 0 || i + n > size || (c < 0x20 && c != '\n') || c == 0x7f)
+            fputc('?', out);
+        else
+            fwrite(text + i, 1, n, out);
+    }
+}
+
+static void put(FILE *out, const char *text)
+{
+    put_text(out, text, strlen(text));
+}
+
+/* ---- colours --------------------------------------------------------------------------------- */
+
+static unsigned hash(const char *s)
+{
+    unsigned h = 2166136261u;
+    for (; *s; s++)
+        h = (h ^ (unsigned char)*s) * 16777619u;
+    return h ^ h >> 15;
+}
+
+/* h in degrees, s and l from 0 to 1. */
+static unsigned rgb(double h, double s, double l)
+{
+    double chroma = (1 - fabs(2 * l - 1)) * s, low = l - chroma / 2;
+    double middle = chroma * (1 - fabs(fmod(h / 60, 2) - 1));
+    double r = h < 60 || h >= 300 ? chroma : h < 120 || h >= 240 ? middle : 0;
+    double g = h < 60 || (h >= 120 && h < 180) ? middle : h >= 60 && h < 120 ? chroma : 0;
+    double b = h >= 180 && h < 240 ? middle : h >= 240 && h < 300 ? chroma : h >= 300 ? middle : 0;
+
+    if (h >= 180 && h < 240)
+        g = middle, b = chroma;
+    else if (h >= 60 && h < 120)
+        r = middle, g = chroma;
+    else if (h >= 120 && h < 180)
+        g = chroma, b = middle;
+    return (unsigned)lround((r + low) * 255) << 16 | (unsigned)lround((g + low) * 255) << 8 |
+           (unsigned)lround((b + low) * 255);
+}
+
+/* From grey (no change) to blue (gone) and red (new). */
+static unsigned change_colour(const struct node *n)
+{
+    double most = n->total[0] > n->total[1] ? n->total[0] : n->total[1];
+    double change = most > 0 ? (n->total[1] - n->total[0]) / most : 0;
+
+    return rgb(change > 0 ? 8 : 212, 0.1 + 0.75 * fabs(change), 0.84 - 0.14 * fabs(change));
+}
+
+static unsigned colour(const struct drawing *d, const struct node *n)
+{
+    unsigned h = hash(n->name);
+
+    if (d->tree->difference)
+        return change_colour(n);
+    if (!n->parent)
+        return 0xd5dae1;
+    return rgb(14 + h % 41, 0.72 + (double)(h / 64 % 16) / 80,
+               0.64 + (double)(h / 4096 % 16) / 150);
+}
+
+/* ---- frames ---------------------------------------------------------------------------------- */
+
+/* Under 10 a digit more: 0.4 %, 12 %. */
+static void put_share(FILE *out, double part, double whole)
+{
+    double share = whole > 0 ? 100 * part / whole : 0;
+    fprintf(out, "%.*f%%", share < 9.95 && share > 0 ? 1 : 0, share);
+}
+
+static void put_value(const struct drawing *d, double value)
+{
+    char text[64];
+    fputs(saved_format(text, sizeof text, value, d->tree->unit), d->out);
+    fputs(d->picture->per, d->out);
+}
+
+/* The last folder and the name: enough to find it, and nothing of whose machine it was. */
+static const char *short_file(const char *file)
+{
+    const char *at = strrchr(file, '/');
+    while (at && at > file && at[-1] != '/')
+        at--;
+    return at ? at : file;
+}
+
+static double self_value(const struct node *n, int side)
+{
+    double value = n->total[side];
+    for (size_t i = 0; i < n->n_children; i++)
+        value -= n->child[i]->total[side];
+    return value > 0 ? value : 0;
+}
+
+static void put_tooltip(const struct drawing *d, const struct node *n)
+{
+    const struct node *root = d->tree->root;
+
+    fputs("<title>", d->out);
+    put(d->out, n->name);
+    if (n->folded)
+        fprintf(d->out, " (calls itself, %u deep)", n->folded + 1);
+    fputc('\n', d->out);
+    for (int side = d->tree->difference ? 0 : 1; side < 2; side++) {
+        if (d->tree->difference) {
+            put(d->out, side ? d->picture->name : d->picture->base_name);
+            fputs(": ", d->out);
+        }
+        put_value(d, n->total[side]);
+        fputs(", ", d->out);
+        put_share(d->out, n->total[side], root->total[side]);
+        fputs("; itself ", d->out);
+        put_value(d, self_value(n, side));
+        fputs(side == 0 ? "\n" : "", d->out);
+    }
+    if (*n->file) {
+        fputc('\n', d->out);
+        put(d->out, short_file(n->file));
+    }
+    fputs("</title>", d->out);
+}
+
+static void put_label(const struct drawing *d, const struct node *n, double x, double y,
+                      double width)
+{
+    size_t room = (size_t)((width - 6) / character), length = characters(n->name);
+
+    if (width < 6 + 3 * character)
+        return;
+    fprintf(d->out, "<text x=\"%.1f\" y=\"%.1f\">", x + 3, y + ROW - 5);
+    put_text(d->out, n->name, bytes_of(n->name, length <= room ? length : room - 1));
+    fputs(length <= room ? "</text>" : "…</text>", d->out);
+}
+
+static void put_frame(const struct drawing *d, const struct node *n, double x)
+{
+    double width = n->width * d->scale, y = HEAD + n->depth * ROW;
+
+    fputs("<g>", d->out);
+    put_tooltip(d, n);
+    fprintf(d->out, "<rect x=\"%.2f\" y=\"%.0f\" width=\"%.2f\" height=\"%d\" fill=\"#%06x\"/>", x,
+            y, width > 1 ? width - 0.5 : width, ROW - 1, colour(d, n));
+    put_label(d, n, x, y, width);
+    fputs("</g>\n", d->out);
+}
+
+static bool is_drawn(const struct drawing *d, const struct node *n)
+{
+    return n->depth <= DEPTH_MAX && n->width * d->scale >= d->picture->least_width;
+}
+
+/* Depth first. What is too narrow goes with all that it calls. */
+static void put_frames(struct drawing *d, const struct node *n, double x, bool measure)
+{
+    if (!is_drawn(d, n)) {
+        d->left_out++;
+        return;
+    }
+    if (n->depth > d->depth)
+        d->depth = n->depth;
+    if (!measure)
+        put_frame(d, n, x);
+    for (size_t i = 0; i < n->n_children; i++) {
+        put_frames(d, n->child[i], x, measure);
+        x += n->child[i]->width * d->scale;
+    }
+}
+
+/* ---- around them ------------------------------------------------------------------------------
+ */
+
+static const char style[] =
+    "<style>.flame{font-family:ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace}"
+    ".flame .paper{fill:#fff}.flame .words text{font-family:system-ui,-apple-system,'Segoe "
+    "UI',Roboto,'Noto Sans CJK JP',sans-serif;"
+    "fill:#1c2530}.flame .words .dim{fill:#5b6875}.flame "
+    "text{fill:#1a1206;font-size:12px;pointer-events:none}"
+    ".flame .words .head{font-size:15px;font-weight:650}"
+    ".flame .frames g:hover rect{stroke:#1c2530;stroke-width:1}"
+    "@media(prefers-color-scheme:dark){.flame .paper{fill:#14181d}.flame .words text{fill:#e4e9ef}"
+    ".flame .words .dim{fill:#9aa7b4}.flame .frames g:hover rect{stroke:#fff}}</style>\n";
+
+static void put_words(FILE *out, double x, double y, const char *class, const char *text)
+{
+    fprintf(out, "<text class=\"%s\" x=\"%.0f\" y=\"%.0f\">", class, x, y);
+    put(out, text);
+    fputs("</text>", out);
+}
+
+static void put_swatch(FILE *out, double x, double y, unsigned fill, const char *text)
+{
+    fprintf(out, "<rect x=\"%.0f\" y=\"%.0f\" width=\"14\" height=\"12\" fill=\"#%06x\"/>", x,
+            y - 10, fill);
+    put_words(out, x + 20, y, "dim", text);
+}
+
+static void put_legend(const struct drawing *d, double y)
+{
+    char text[256];
+    double x = MARGIN;
+    const struct node gone = {.total = {1, 0}}, same = {.total = {1, 1}}, new = {.total = {0, 1}};
+
+    put_swatch(d->out, x, y, change_colour(&gone), "less or gone");
+    put_swatch(d->out, x + 110, y, change_colour(&same), "as before");
+    put_swatch(d->out, x + 205, y, change_colour(&new), "more or new");
+    snprintf(text, sizeof text, "a frame is as wide as the larger of %s and %s",
+             d->picture->base_name, d->picture->name);
+    put_words(d->out, x + 315, y, "dim", text);
+}
+
+static void put_foot(const struct drawing *d, double y)
+{
+    char text[160];
+
+    fputs("<g class=\"words\">", d->out);
+    if (d->tree->difference)
+        put_legend(d, y);
+    else {
+        snprintf(text, sizeof text, "callers above, what they call below; width: share of all");
+        if (d->left_out)
+            snprintf(text + strlen(text), sizeof text - strlen(text),
+                     "; %zu frames are too narrow to draw", d->left_out);
+        put_words(d->out, MARGIN, y, "dim", text);
+    }
+    fputs("</g>\n", d->out);
+}
+
+static void put_head(const struct drawing *d, int height)
+{
+    const struct picture *p = d->picture;
+
+    fprintf(d->out,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"flame\" role=\"img\" width=\"%d\" "
+            "height=\"%d\" "
+            "viewBox=\"0 0 %d %d\" font-size=\"%d\">\n",
+            p->width, height, p->width, height, FONT);
+    fputs("<title>", d->out);
+    put(d->out, p->title);
+    fputs("</title>\n", d->out);
+    fputs(style, d->out);
+    fputs("<rect class=\"paper\" width=\"100%\" height=\"100%\" rx=\"6\"/>\n<g class=\"words\">",
+          d->out);
+    put_words(d->out, MARGIN, 22, "head", p->title);
+    put_words(d->out, MARGIN, 42, "dim", p->subtitle);
+    fputs("</g>\n", d->out);
+}
+
+void svg_write(FILE *out, const struct tree *t, const struct picture *p)
+{
+    struct drawing d = {.out = out, .tree = t, .picture = p};
+
+    d.scale = t->root->width > 0 ? (p->width - 2 * MARGIN) / t->root->width : 0;
+    put_frames(&d, t->root, MARGIN, true);
+    int rows = HEAD + (d.depth + 1) * ROW;
+    put_head(&d, rows + FOOT);
+    d.left_out = 0;
+    fputs("<g class=\"frames\">\n", out);
+    put_frames(&d, t->root, MARGIN, false);
+    fputs("</g>\n", out);
+    put_foot(&d, rows + FOOT - 10);
+    fputs("</svg>\n", out);
+}
