@@ -100,9 +100,8 @@ static struct timespec timespec_of(int64_t ns)
     return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
 }
 
-/* The CPU clock of any thread of this process by its id: MAKE_THREAD_CPUCLOCK of
- * linux/posix-timers.h, what pthread_getcpuclockid computes. */
-static clockid_t thread_cpu_clock(pid_t tid)
+/* MAKE_THREAD_CPUCLOCK of linux/posix-timers.h, what pthread_getcpuclockid computes. */
+clockid_t prof_thread_cpu_clock(pid_t tid)
 {
     return (clockid_t)((~(unsigned)tid << 3) | 6);
 }
@@ -130,14 +129,14 @@ static int arm_locked(struct prof_thread *t)
     ev.sigev_notify_thread_id = tid;
     if (t->has_timer || tid == 0)
         return 0;
-    if (timer_create(thread_cpu_clock(tid), &ev, &t->timer) != 0)
+    if (timer_create(prof_thread_cpu_clock(tid), &ev, &t->timer) != 0)
         return -errno;
     struct itimerspec when = {.it_interval = timespec_of(period_ns)};
     /* The other thread's numbers are its own to draw: it samples allocations meanwhile. */
     struct prof_thread *drawer = prof_self_tls ? prof_self_tls : t;
     int64_t first_ns = 1 + (int64_t)(prof_random(drawer) % (uint64_t)period_ns);
     when.it_value = timespec_of(first_ns);
-    t->cpu_first_ns = cpu_time_ns(thread_cpu_clock(tid)) + first_ns;
+    t->cpu_first_ns = cpu_time_ns(prof_thread_cpu_clock(tid)) + first_ns;
     t->cpu_ticks = 0;
     t->has_timer = true;
     timer_settime(t->timer, 0, &when, NULL);
@@ -197,7 +196,7 @@ static void disarm_all_locked(void)
         bool had_timer = t->has_timer;
         prof_cpu_disarm_locked(t);
         if (had_timer)
-            t->cpu_end_ns = cpu_time_ns(thread_cpu_clock(atomic_load(&t->tid)));
+            t->cpu_end_ns = cpu_time_ns(prof_thread_cpu_clock(atomic_load(&t->tid)));
     }
     if (prof_cpu_process_wide)
         setitimer(ITIMER_PROF, &(struct itimerval){0}, NULL);

@@ -374,6 +374,7 @@ struct prof_task {
     char name[16];       /* "" when unknown */
     char state;          /* R S D T t Z X as in proc(5); '?' when unknown */
     bool blocks_sigprof;
+    int cpu;             /* that it ran on last */
     bool kernel;         /* works for the kernel: has no stack of its own, takes no signals */
 };
 
@@ -385,8 +386,10 @@ struct prof_call {     /* the system call that a thread sleeps in */
     uintptr_t sp, pc;  /* pc: just behind the call's instruction */
 };
 
-/* /proc/self/task, for the next two. -1: there is none. */
+/* /proc/self/task, for the next three. -1: there is none. */
 int prof_tasks_open(void);
+/* Calls fn with every thread's id. No malloc. */
+void prof_tasks_each(int tasks, void (*fn)(pid_t tid, void *arg), void *arg);
 /* False: the thread is gone, or there is no /proc. */
 bool prof_task_read(int tasks, pid_t tid, struct prof_task *out);
 void prof_call_read(int tasks, pid_t tid, struct prof_call *out);
@@ -466,6 +469,8 @@ int64_t prof_dump_count(void);
 
 /* ---- floor 3: cpu.c, heap.c ------------------------------------------------------------------ */
 
+/* The CPU clock of any thread of this process. */
+clockid_t prof_thread_cpu_clock(pid_t tid);
 /* Arms the thread's CPU timer if a CPU profile runs; deletes it; the same when the calling thread ends. */
 void prof_cpu_thread_start_locked(struct prof_thread *t);
 void prof_cpu_disarm_locked(struct prof_thread *t);

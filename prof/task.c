@@ -9,10 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Fields of /proc/PID/stat, see proc(5), counted from the state as 3. */
-enum { FIELD_STATE = 3, FIELD_FLAGS = 9, FIELD_BLOCKED = 32 };
+enum { FIELD_STATE = 3, FIELD_FLAGS = 9, FIELD_BLOCKED = 32, FIELD_PROCESSOR = 39 };
 
 /* linux/sched.h: threads that the kernel runs for us (io_uring, vhost). They cannot take a signal.
  */
@@ -21,6 +22,28 @@ enum { PF_IO_WORKER = 0x10, PF_USER_WORKER = 0x4000, PF_KTHREAD = 0x200000 };
 int prof_tasks_open(void)
 {
     return open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+struct directory_entry { /* getdents64(2) */
+    uint64_t inode;
+    int64_t offset;
+    uint16_t size;
+    uint8_t type;
+    char name[];
+};
+
+void prof_tasks_each(int tasks, void (*fn)(pid_t tid, void *arg), void *arg)
+{
+    char buffer[4096] __attribute__((aligned(8)));
+
+    for (long n; (n = syscall(SYS_getdents64, tasks, buffer, sizeof buffer)) > 0;)
+        for (char *p = buffer; p < buffer + n;) {
+            const struct directory_entry *e = (const struct directory_entry *)p;
+            pid_t tid = (pid_t)strtol(e->name, NULL, 10);
+            if (tid > 0)
+                fn(tid, arg);
+            p += e->size;
+        }
 }
 
 static bool read_file(int tasks, pid_t tid, const char *file, char *text, size_t size)
@@ -67,6 +90,8 @@ bool prof_task_read(int tasks, pid_t tid, struct prof_task *out)
     out->kernel = strtoul(at, NULL, 10) & (PF_IO_WORKER | PF_USER_WORKER | PF_KTHREAD);
     at = skip_fields(at, FIELD_BLOCKED - FIELD_FLAGS);
     out->blocks_sigprof = strtoul(at, NULL, 10) >> (SIGPROF - 1) & 1;
+    at = skip_fields(at, FIELD_PROCESSOR - FIELD_BLOCKED);
+    out->cpu = (int)strtol(at, NULL, 10);
     return true;
 }
 

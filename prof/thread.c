@@ -6,6 +6,7 @@
  * first hook, or found in /proc when a CPU profile starts. A pthread key's destructor gives the
  * slot back. Slots are recycled and never freed, so the list can be walked without a lock. */
 #include "prof/internal.h"
+#include "prof/sched.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -137,6 +138,7 @@ static void on_thread_exit(void *arg)
         return;
     prof_enter();
     prof_self_tls = NULL;
+    prof_sched_thread_exit();
     prof_lock(&prof_threads_lock);
     prof_cpu_thread_exit_locked(t);
     free_slot_locked(t);
@@ -240,14 +242,19 @@ PROF_API int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
     if (!b) { /* the thread is the host's and must start; it registers itself later */
         errno = saved;
         prof_leave();
-        return real_pthread_create(thread, attr, start_routine, arg);
+        prof_sched_create_begin();
+        int rc = real_pthread_create(thread, attr, start_routine, arg);
+        prof_sched_create_end();
+        return rc;
     }
     *b = (struct birth){.start_routine = start_routine, .arg = arg};
     b->labels = self ? atomic_load_explicit(&self->labels, memory_order_relaxed) : NULL;
     struct prof_bucket *creator = b->creator = record_creator(self, __builtin_return_address(0));
     errno = saved;
     prof_leave(); /* what libc allocates for the thread is the host's */
+    prof_sched_create_begin();
     int rc = real_pthread_create(thread, attr, thread_main, b);
+    prof_sched_create_end();
     if (rc == 0 && creator)
         atomic_fetch_add_explicit(&creator->values[0], 1, memory_order_relaxed);
     if (rc != 0)
@@ -294,29 +301,18 @@ static bool add_tid(struct tids *l, pid_t tid)
     return true;
 }
 
-struct directory_entry { /* getdents64(2) */
-    uint64_t inode;
-    int64_t offset;
-    uint16_t size;
-    uint8_t type;
-    char name[];
-};
+static void list_tid(pid_t tid, void *list)
+{
+    add_tid(list, tid); /* no memory: the slot is made next time, or by the thread itself */
+}
 
 static void list_tids(struct tids *out)
 {
-    char buffer[4096] __attribute__((aligned(8)));
-    bool room = true;
-    int fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
+    int tasks = prof_tasks_open();
+    if (tasks < 0)
         return;
-    for (long n; room && (n = syscall(SYS_getdents64, fd, buffer, sizeof buffer)) > 0;)
-        for (char *p = buffer; room && p < buffer + n;) {
-            const struct directory_entry *e = (const struct directory_entry *)p;
-            pid_t tid = (pid_t)strtol(e->name, NULL, 10);
-            room = tid <= 0 || add_tid(out, tid);
-            p += e->size;
-        }
-    close(fd);
+    prof_tasks_each(tasks, list_tid, out);
+    close(tasks);
 }
 
 /* A tid that has a slot becomes negative. */
@@ -390,6 +386,7 @@ static void after_fork_in_child(void)
     prof_cpu_fork_child();
     prof_lock_fork_child();
     prof_dump_fork_child();
+    prof_sched_fork_child();
     after_fork();
 }
 

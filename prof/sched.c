@@ -1,0 +1,514 @@
+/* The kernel's switch records of every thread of the process, without privileges.
+ *
+ * One event sees one thread on one CPU, and is inherited by the threads that this thread creates.
+ * So a start opens an event for each thread there is on each CPU, lets those of a CPU write into
+ * one ring, and keeps pthread_create waiting for the half of a millisecond that this takes: who
+ * comes later is a child of somebody who is recorded. A thread that runs all the time has no
+ * records; the first reading finds it by its CPU clock and makes the first one up.
+ *
+ * Entered from trace.c: start, then read again and again by one thread, then stop. */
+#include "prof/sched.h"
+#include "prof/switch_ring.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+    RING_BYTES_MAX = 512 << 10, /* what perf_event_mlock_kb allows everybody for one CPU */
+    RING_BYTES_MIN = 16 << 10,
+    RINGS_BYTES = 16 << 20, /* for all CPUs */
+    DEPARTED_MAX = 256,
+    CREATORS_WAIT_NS = 100 * 1000 * 1000,
+};
+
+struct found { /* a thread that was there at the start */
+    pid_t tid;
+    int64_t cpu_ns;
+    struct prof_delay delay;
+};
+
+static struct {
+    struct prof_lock lock; /* of what starts and stops */
+    int users;
+    pid_t pid;
+    int tasks;
+    struct prof_switch_ring *ring;
+    int nrings, ncpus;
+    int *event; /* beyond those of the rings */
+    size_t nevents, max_events;
+    struct found *found;
+    size_t nfound, max_found, missed;
+    bool has_sums; /* the kernel says how long threads waited for a CPU */
+    int64_t begin_ns;
+
+    /* the reading thread's */
+    struct prof_sched_threads threads;
+    bool was_read;
+    size_t told; /* so many of found have been in a batch */
+    uint64_t lost;
+} sched;
+
+static char missing[512];
+static _Atomic uint64_t lost;
+static atomic_bool active;
+
+static struct { /* the last sums of threads that have ended since the last reading */
+    struct prof_lock lock;
+    size_t n;
+    struct prof_delay delay[DEPARTED_MAX];
+} departed;
+
+/* ---- pthread_create waits -------------------------------------------------------------------- */
+
+static _Atomic uint32_t
+    creating; /* threads that are inside pthread_create; CLOSED: none may enter */
+static const uint32_t CLOSED = 1u << 31;
+
+void prof_sched_create_begin(void)
+{
+    uint32_t seen = atomic_load_explicit(&creating, memory_order_relaxed);
+
+    for (;;)
+        if (seen & CLOSED) {
+            prof_futex_wait(&creating, seen, CREATORS_WAIT_NS);
+            seen = atomic_load_explicit(&creating, memory_order_relaxed);
+        } else if (atomic_compare_exchange_weak(&creating, &seen, seen + 1)) {
+            return;
+        }
+}
+
+void prof_sched_create_end(void)
+{
+    if ((atomic_fetch_sub(&creating, 1) & CLOSED) != 0)
+        prof_futex_wake(&creating);
+}
+
+/* A creator may itself wait for long, for memory or for a CPU: then it is not waited for, and its
+ * child may go unrecorded. */
+static void close_creation(void)
+{
+    int64_t until_ns = prof_now_ns() + CREATORS_WAIT_NS, left_ns = CREATORS_WAIT_NS;
+    uint32_t seen = atomic_fetch_or(&creating, CLOSED) | CLOSED;
+
+    while (seen != CLOSED && left_ns > 0) {
+        prof_futex_wait(&creating, seen, left_ns);
+        seen = atomic_load(&creating);
+        left_ns = until_ns - prof_now_ns();
+    }
+}
+
+static void open_creation(void)
+{
+    atomic_fetch_and(&creating, ~CLOSED);
+    prof_futex_wake(&creating);
+}
+
+/* ---- what is missing ------------------------------------------------------------------------- */
+
+static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void say(const char *format, ...)
+{
+    size_t n = strlen(missing);
+    va_list args;
+
+    if (n && n < sizeof missing - 1)
+        missing[n++] = ';', missing[n++] = ' ';
+    va_start(args, format);
+    vsnprintf(missing + n, sizeof missing - n, format, args);
+    va_end(args);
+}
+
+static int paranoid(void)
+{
+    char text[16] = "";
+    int fd = open("/proc/sys/kernel/perf_event_paranoid", O_RDONLY | O_CLOEXEC);
+
+    if (fd >= 0 && read(fd, text, sizeof text - 1) < 0)
+        text[0] = '\0';
+    if (fd >= 0)
+        close(fd);
+    return (int)strtol(text, NULL, 10);
+}
+
+static unsigned long long descriptor_limit(void)
+{
+    struct rlimit l = {0};
+
+    getrlimit(RLIMIT_NOFILE, &l);
+    return l.rlim_cur;
+}
+
+static void say_why_none(int err)
+{
+    static const char none[] = "no switch records: perf_event_open was refused";
+
+    if (err == -EACCES && paranoid() > 2)
+        say("%s: kernel.perf_event_paranoid is %d; allow it with: sysctl "
+            "kernel.perf_event_paranoid=2",
+            none, paranoid());
+    else if (err == -EACCES || err == -EPERM)
+        say("%s (%s), as containers do; allow it with: docker run --cap-add PERFMON, or a seccomp "
+            "profile that lets perf_event_open pass",
+            none, strerrorname_np(-err));
+    else if (err == -ENOSYS)
+        say("%s (ENOSYS): this kernel, or a filter before it, has no such call", none);
+    else if (err == -ENOBUFS)
+        say("no switch records: no memory for their rings is left to this user; allow more with: "
+            "sysctl kernel.perf_event_mlock_kb=2048");
+    else if (err == -EMFILE)
+        say("%s (EMFILE): all %llu descriptors are in use; allow more with: ulimit -n", none,
+            descriptor_limit());
+    else
+        say("%s (%s)", none, strerrorname_np(-err) ? strerrorname_np(-err) : "unknown");
+}
+
+const char *prof_sched_missing(void)
+{
+    return missing;
+}
+
+uint64_t prof_sched_lost(void)
+{
+    return atomic_load_explicit(&lost, memory_order_relaxed);
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+/* An array of pages with room for one more. False: no memory. */
+static bool grow(void *array, size_t used, size_t *capacity, size_t element_bytes)
+{
+    void *old, *bigger;
+    size_t wanted = *capacity ? 2 * *capacity : 512;
+
+    if (used < *capacity)
+        return true;
+    memcpy(&old, array, sizeof old);
+    bigger = prof_pages_alloc(wanted * element_bytes);
+    if (!bigger)
+        return false;
+    if (old)
+        memcpy(bigger, old, used * element_bytes);
+    prof_pages_free(old, *capacity * element_bytes);
+    memcpy(array, &bigger, sizeof bigger);
+    *capacity = wanted;
+    return true;
+}
+
+static void release(bool mapped)
+{
+    for (size_t i = 0; i < sched.nevents; i++)
+        close(sched.event[i]);
+    for (int i = 0; i < sched.nrings; i++)
+        prof_switch_ring_close(&sched.ring[i], mapped);
+    if (sched.tasks >= 0)
+        close(sched.tasks);
+    prof_pages_free(sched.event, sched.max_events * sizeof *sched.event);
+    prof_pages_free(sched.found, sched.max_found * sizeof *sched.found);
+    prof_pages_free(sched.ring, (size_t)sched.ncpus * sizeof *sched.ring);
+    prof_sched_threads_drop(&sched.threads);
+    sched.event = NULL;
+    sched.found = NULL;
+    sched.ring = NULL;
+    sched.nevents = sched.max_events = sched.nfound = sched.max_found = sched.told = 0;
+    sched.nrings = sched.ncpus = 0;
+    sched.was_read = false;
+}
+
+/* ---- start ----------------------------------------------------------------------------------- */
+
+/* An event on each CPU for the calling thread, with the rings that all others write into. */
+static int open_rings(void)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_CONF);
+    size_t bytes = RING_BYTES_MAX;
+    int err = 0;
+
+    sched.ncpus = cpus > 0 ? (int)cpus : 1;
+    sched.ring = prof_pages_alloc((size_t)sched.ncpus * sizeof *sched.ring);
+    if (!sched.ring)
+        return -ENOMEM;
+    while (bytes > RING_BYTES_MIN && bytes * (size_t)sched.ncpus > RINGS_BYTES)
+        bytes /= 2;
+    for (int cpu = 0; cpu < sched.ncpus && (!err || err == -ENODEV); cpu++) {
+        do /* others of this user may have taken much of what is allowed */
+            err = prof_switch_ring_open(&sched.ring[sched.nrings], 0, cpu, bytes);
+        while (err == -ENOBUFS && (bytes /= 2) >= RING_BYTES_MIN);
+        sched.nrings += err == 0;
+    }
+    return err == -ENODEV && sched.nrings ? 0 : err; /* -ENODEV: the CPU is switched off */
+}
+
+static int open_events_of(pid_t tid)
+{
+    for (int i = 0; i < sched.nrings; i++) {
+        if (!grow(&sched.event, sched.nevents, &sched.max_events, sizeof *sched.event))
+            return -ENOMEM;
+        int fd = prof_switch_event(tid, sched.ring[i].cpu);
+        if (fd < 0)
+            return fd;
+        sched.event[sched.nevents++] = fd;
+        int err = prof_switch_redirect(fd, &sched.ring[i]);
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+static int64_t cpu_time_ns(pid_t tid)
+{
+    struct timespec ts = {0};
+
+    clock_gettime(prof_thread_cpu_clock(tid), &ts);
+    return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+static void add_found(pid_t tid)
+{
+    struct found *f;
+
+    if (!grow(&sched.found, sched.nfound, &sched.max_found, sizeof *sched.found))
+        return;
+    f = &sched.found[sched.nfound++];
+    f->tid = tid;
+    f->cpu_ns = cpu_time_ns(tid);
+    sched.has_sums |= prof_delay_read(sched.tasks, tid, &f->delay);
+    f->delay.before = true;
+}
+
+/* How many events may be opened: half of the descriptors that are left, the other half is the
+ * program's. */
+static size_t event_budget(void)
+{
+    int next = dup(sched.ring[0].fd); /* the lowest that is free */
+    unsigned long long limit = descriptor_limit();
+
+    if (next < 0)
+        return 0;
+    close(next);
+    return limit > (unsigned)next ? (limit - (unsigned)next) / 2 : 0;
+}
+
+static void open_thread(pid_t tid, void *arg)
+{
+    const size_t *budget = arg;
+    size_t opened = sched.nevents;
+    int err = 0;
+
+    add_found(tid);
+    if (tid == prof_gettid())
+        return;
+    if (sched.nevents + (size_t)sched.nrings > *budget || (err = open_events_of(tid)) != 0) {
+        while (sched.nevents > opened) /* all of them or none: half of a thread misleads */
+            close(sched.event[--sched.nevents]);
+        sched.missed += err != -ESRCH;
+    }
+}
+
+static void open_threads(void)
+{
+    size_t budget = event_budget();
+
+    sched.missed = 0;
+    sched.has_sums = false;
+    prof_tasks_each(sched.tasks, open_thread, &budget);
+    if (sched.missed)
+        say("no switch records of %zu of %zu threads: each takes %d descriptors, and half of those "
+            "that are left may be used; allow more with: ulimit -n %zu",
+            sched.missed, sched.nfound, sched.nrings,
+            2 * (sched.nfound + 1) * (size_t)sched.nrings + 256);
+    if (!sched.has_sums)
+        say("how long threads waited for a CPU after a wait is not known: there is no "
+            "/proc/self/task/*/schedstat");
+}
+
+static int start(void)
+{
+    int err;
+
+    missing[0] = '\0';
+    sched.pid = getpid();
+    sched.tasks = prof_tasks_open();
+    departed.n = 0;
+    close_creation();
+    sched.begin_ns = prof_now_ns();
+    err = open_rings();
+    if (!err && sched.tasks >= 0)
+        open_threads();
+    open_creation();
+    if (err) {
+        say_why_none(err);
+        release(true);
+    }
+    return err;
+}
+
+int prof_sched_start(void)
+{
+    int err = 0;
+
+    prof_enter();
+    prof_lock(&sched.lock);
+    if (!sched.users)
+        err = start();
+    sched.users += err == 0;
+    atomic_store(&active, sched.users > 0);
+    prof_unlock(&sched.lock);
+    prof_leave();
+    return err;
+}
+
+void prof_sched_stop(void)
+{
+    prof_enter();
+    prof_lock(&sched.lock);
+    if (sched.users && --sched.users == 0) {
+        atomic_store(&active, false);
+        release(true);
+    }
+    prof_unlock(&sched.lock);
+    prof_leave();
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static struct prof_switch_ring *earliest(int64_t until_ns)
+{
+    struct prof_switch_ring *first = NULL;
+
+    for (int i = 0; i < sched.nrings; i++) {
+        struct prof_switch_ring *r = &sched.ring[i];
+        if (prof_switch_ring_next(r, sched.pid, &sched.lost) && r->next.time_ns < until_ns &&
+            (!first || r->next.time_ns < first->next.time_ns))
+            first = r;
+    }
+    return first;
+}
+
+/* Records that are later than this moment stay, so that none that is earlier can be missed on
+ * another CPU. False: no more room. */
+static bool take_records(struct prof_sched_batch *b, size_t max)
+{
+    int64_t until_ns = prof_now_ns();
+    struct prof_switch_ring *r;
+
+    for (int i = 0; i < sched.nrings; i++)
+        prof_switch_ring_look(&sched.ring[i]);
+    while ((r = earliest(until_ns)) && b->nswitches < max) {
+        prof_sched_thread_note(&sched.threads, &r->next);
+        b->switches[b->nswitches++] = r->next;
+        r->has_next = false;
+    }
+    atomic_store_explicit(&lost, sched.lost, memory_order_relaxed);
+    return !r;
+}
+
+/* It has run since the start: its first record says so, or it has none and has used all the time.
+ */
+static bool ran_since_start(const struct found *f, int64_t passed_ns, struct prof_switch *s)
+{
+    const struct prof_sched_thread *t = prof_sched_thread_find(&sched.threads, f->tid);
+    struct prof_task task;
+
+    *s = (struct prof_switch){.time_ns = sched.begin_ns, .tid = f->tid, .kind = PROF_SWITCH_IN};
+    if (t)
+        s->cpu = t->first_cpu;
+    else if (cpu_time_ns(f->tid) - f->cpu_ns > passed_ns / 2 &&
+             prof_task_read(sched.tasks, f->tid, &task))
+        s->cpu = (uint16_t)task.cpu;
+    else
+        return false;
+    return !t || t->ran_before;
+}
+
+/* Before the first records. There cannot be more of them than CPUs. */
+static void add_those_that_ran(struct prof_sched_batch *b)
+{
+    int64_t passed_ns = prof_now_ns() - sched.begin_ns;
+    size_t n = 0;
+    struct prof_switch s;
+
+    for (size_t i = 0; i < sched.nfound && n < (size_t)sched.nrings; i++)
+        if (b->nswitches < b->max_switches && ran_since_start(&sched.found[i], passed_ns, &s)) {
+            memmove(b->switches + n + 1, b->switches + n,
+                    (b->nswitches++ - n) * sizeof *b->switches);
+            b->switches[n++] = s;
+            if (!prof_sched_thread_find(&sched.threads, s.tid))
+                prof_sched_thread_note(&sched.threads, &s);
+        }
+}
+
+static void take_delays(struct prof_sched_batch *b)
+{
+    while (sched.told < sched.nfound && b->ndelays < b->max_delays)
+        b->delays[b->ndelays++] = sched.found[sched.told++].delay;
+    prof_sched_delays(&sched.threads, sched.tasks, b);
+    prof_lock(&departed.lock);
+    while (departed.n && b->ndelays < b->max_delays)
+        b->delays[b->ndelays++] = departed.delay[--departed.n];
+    prof_unlock(&departed.lock);
+}
+
+/* The sums are asked for between two readings of the records, so that a sum's time lies within the
+ * batch. */
+bool prof_sched_read(struct prof_sched_batch *b)
+{
+    size_t reserve = sched.was_read ? 0 : (size_t)sched.nrings;
+    size_t max = b->max_switches > reserve ? b->max_switches - reserve : 0;
+
+    b->nswitches = b->ndelays = 0;
+    bool all = take_records(b, max);
+    if (!sched.was_read)
+        add_those_that_ran(b);
+    sched.was_read = true;
+    take_delays(b);
+    return all && take_records(b, b->max_switches);
+}
+
+size_t prof_sched_running(struct prof_switch *out, size_t max)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < sched.threads.size; i++) {
+        const struct prof_sched_thread *t = &sched.threads.slot[i];
+        if (!t->tid || t->kind != PROF_SWITCH_IN)
+            continue;
+        if (n < max)
+            out[n] = (struct prof_switch){t->time_ns, t->tid, t->cpu, t->kind};
+        n++;
+    }
+    return n;
+}
+
+/* ---- threads and processes ------------------------------------------------------------------- */
+
+void prof_sched_thread_exit(void)
+{
+    struct prof_delay last;
+    int tasks;
+
+    if (!atomic_load_explicit(&active, memory_order_relaxed) || (tasks = prof_tasks_open()) < 0)
+        return;
+    bool known = prof_delay_read(tasks, prof_gettid(), &last);
+    close(tasks);
+    prof_lock(&departed.lock);
+    if (known && departed.n < DEPARTED_MAX)
+        departed.delay[departed.n++] = last;
+    prof_unlock(&departed.lock);
+}
+
+/* The parent's events are open here, too; its rings are not mapped. */
+void prof_sched_fork_child(void)
+{
+    atomic_store(&active, false);
+    atomic_store(&creating, 0);
+    sched.lock = (struct prof_lock){0};
+    departed.lock = (struct prof_lock){0};
+    if (sched.users)
+        release(false);
+    sched.users = 0;
+}
