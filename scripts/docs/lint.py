@@ -16,7 +16,7 @@ LINK = re.compile(r"(!?)\[[^\]]*\]\(([^)\s]+)\)")
 TARGET = re.compile(r"(?:`|^\$ |&& )make ((?:-\w+ |[A-Z_]+=\S+ )*)([a-z][\w-]*)")
 FILE = re.compile(r"`((?:labs|bench|prof|cmd|scripts|docs|tests|\.vscode|\.devcontainer)/[\w./-]+\.\w+)`")
 RECORD = re.compile(r"^<!-- record:(step\d) (begin|end) -->$")
-STEPS_RECORDED = range(1, 9)
+STEPS_RECORDED = range(0, 9)
 
 
 class Report:
