@@ -139,7 +139,7 @@ FIXED := $(if $(SAN),,-no-pie)
 define program
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS_) -o $@ $(parts) $(libs_$(@F)) $(1) -lcrypto $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_) -o $@ -Wl,--start-group $(parts) -Wl,--end-group $(libs_$(@F)) $(1) -lcrypto $(LIBS)
 endef
 .SECONDEXPANSION:
 $(addprefix $(BIN)/,$(cmds)): $(BIN)/%: $$(call obj,$$(wildcard cmd/$$*/*.c)) $(libcmd) $(liblabs) $(libprof) $(B)/sources
@@ -149,6 +149,7 @@ $(BIN)/bench: $(call obj,$(labb_src)) $(libbench) $(liblabs) $(libprof) $(B)/sou
 $(tests): $(B)/tests/%: $(B)/tests/%.o $(libcmd) $(libbench) $(liblabs) $(libprof)
 	$(call program,$(LIBS_BENCH) -lcmocka -lmicrohttpd)
 $(B)/tests/benchstat_test: $(filter-out %/main.o,$(call obj,$(wildcard cmd/benchstat/*.c)))
+$(B)/tests/trace_model_test: $(filter-out %/main.o,$(call obj,$(wildcard cmd/trace/*.c)))
 $(perfbins): $(B)/perf/%: $(B)/bench/perf/%.o $(libbench) $(liblabs) $(libprof)
 	$(call program,$(TCMALLOC) $(LIBS_BENCH))
 

@@ -1,6 +1,7 @@
 /* Somebody who opens the wrong file should hear which file it is, and what opens that. */
 #include "cmd/trace/foreign.h"
 #include "cmd/message.h"
+#include "prof/internal.h"
 
 #include <string.h>
 
@@ -28,13 +29,26 @@ bool is_gzip(const unsigned char *data, size_t size)
     return size >= 2 && data[0] == 0x1f && data[1] == 0x8b;
 }
 
+/* Printable UTF-8, but for a sequence that the end cuts. */
+static bool is_text(const unsigned char *data, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        size_t width = prof_utf8_sequence(data + i, n - i);
+        if (width == 0)
+            return n - i < 4 && i > 0;
+        if (data[i] < ' ' && (data[i] == 0 || !strchr("\t\n\r\f\x1b", data[i])))
+            return false;
+        i += width;
+    }
+    return true;
+}
+
 static const char *text_kind(const unsigned char *data, size_t size)
 {
     size_t i = 0, n = size < 512 ? size : 512;
 
-    for (size_t k = 0; k < n; k++)
-        if (data[k] == 0 || (data[k] < ' ' && !strchr("\t\n\r\f\x1b", data[k])))
-            return NULL;
+    if (!is_text(data, n))
+        return NULL;
     while (i < n && strchr(" \t\r\n", data[i]))
         i++;
     if (i < n && (data[i] == '{' || data[i] == '['))

@@ -82,7 +82,7 @@ void reader_notice(struct reader *r, const char *format, ...)
 struct packet {
     uint64_t timestamp, clock, sequence, flags;
     bool has_timestamp, dropped;
-    struct message defaults, clocks, interned, compressed;
+    struct message defaults, clocks, compressed;
 };
 
 static struct sequence *sequence_of(struct reader *r, uint64_t id)
@@ -125,9 +125,6 @@ static void read_header_field(struct packet *p, const struct message_field *f)
         break;
     case PACKET_CLOCKS:
         p->clocks = f->bytes;
-        break;
-    case PACKET_INTERNED:
-        p->interned = f->bytes;
         break;
     case PACKET_COMPRESSED:
         p->compressed = f->bytes;
@@ -227,7 +224,9 @@ static void read_packet(struct reader *r, struct message m)
     }
     read_defaults(s, p.defaults);
     read_clock_snapshot(r, s, p.clocks);
-    read_interned(r, s, p.interned);
+    for (struct message all = m; message_next(&all, &f);)
+        if (f.number == PACKET_INTERNED)
+            read_interned(r, s, f.bytes);
     read_body(r, s, &p, m);
     if (message_size(&p.compressed) && !r->unpacking) {
         r->unpacking = true;

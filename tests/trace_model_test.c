@@ -1,0 +1,492 @@
+/* cmd/trace's reader: a trace of known answer, and what can be wrong with a file. */
+#include "cmd/trace/model.h"
+#include "tests/trace_story.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct trace *read_file(const struct trace_file *f)
+{
+    char error[TRACE_ERROR_BYTES] = "";
+    struct trace *t = trace_read(f->data, f->size, error);
+    if (!t)
+        fail_msg("expected a trace, got: %s", error);
+    return t;
+}
+
+static struct trace *read_story(void)
+{
+    struct trace_file f;
+    story_write(&f);
+    struct trace *t = read_file(&f);
+    free(f.data);
+    return t;
+}
+
+static const struct trace_thread *thread_of(const struct trace *t, int tid)
+{
+    for (uint32_t i = 0; i < t->nthreads; i++)
+        if (t->threads[i].tid == tid)
+            return &t->threads[i];
+    fail_msg("no thread %d", tid);
+    return NULL;
+}
+
+static const struct trace_slice *slice_named(const struct trace *t, const char *name)
+{
+    for (uint32_t i = 0; i < t->nslices; i++)
+        if (strcmp(trace_text(t, t->slices[i].name), name) == 0)
+            return &t->slices[i];
+    fail_msg("no slice '%s'", name);
+    return NULL;
+}
+
+static int64_t at(double ms)
+{
+    return (int64_t)tf_ns(ms);
+}
+
+/* "running 4.0 runnable 1.0 ...", so that a failure shows all of it. */
+static void states_text(const struct trace *t, int tid, char *text, size_t size)
+{
+    static const char *const names[] = {"run", "ready", "block", "active", "unknown"};
+    const struct trace_thread *thread = thread_of(t, tid);
+    size_t used = 0;
+
+    for (uint32_t i = 0; i < thread->states.n && used < size; i++) {
+        const struct trace_state *s = &t->states[thread->states.first + i];
+        used +=
+            (size_t)snprintf(text + used, size - used, "%s%s%s%s %.1f", i ? ", " : "",
+                             names[s->kind], s->slice != TRACE_NONE ? ":" : "",
+                             s->slice != TRACE_NONE ? trace_text(t, t->slices[s->slice].name) : "",
+                             (double)(s->end_ns - s->start_ns) / 1e6);
+    }
+}
+
+static void expect_states(const struct trace *t, int tid, const char *expected)
+{
+    char text[1024] = "";
+    states_text(t, tid, text, sizeof text);
+    assert_string_equal(text, expected);
+}
+
+/* ---- the story ------------------------------------------------------------------------------- */
+
+static void test_overview(void **state)
+{
+    (void)state;
+    struct trace *t = read_story();
+
+    assert_int_equal(t->start_ns, at(0));
+    assert_int_equal(t->end_ns, at(50));
+    assert_int_equal(t->wall_ns, TF_WALL_NS);
+    assert_int_equal(t->nthreads, 3);
+    assert_int_equal(t->ncpus, 2);
+    assert_true(t->has_sched);
+    assert_false(t->truncated);
+    assert_int_equal(t->pid, STORY_PID);
+    assert_string_equal(trace_text(t, t->process_name), "kitchen");
+    assert_int_equal(t->nnotices, 1);
+    assert_string_equal(trace_text(t, t->notices[0].text), "12 events were dropped");
+    assert_int_equal(t->notices[0].dropped, 12);
+    assert_int_equal(t->dropped, 12);
+    trace_close(t);
+}
+
+static void test_states(void **state)
+{
+    (void)state;
+    struct trace *t = read_story();
+
+    expect_states(t, STORY_MAIN, "run 10.0, block:join 30.0, run 10.0");
+    expect_states(t, STORY_LOADER, "run 4.0, ready 1.0, run 6.0, block:sleep 8.0, run 10.0");
+    expect_states(t, STORY_COOK, "run 4.0, block:mutex lock 8.0, ready 2.0, run 11.0");
+    trace_close(t);
+}
+
+static void test_runs(void **state)
+{
+    (void)state;
+    struct trace *t = read_story();
+
+    assert_int_equal(t->cpus[0].number, 0);
+    assert_int_equal(t->cpus[0].runs.n, 4);
+    assert_int_equal(t->cpus[1].runs.n, 3);
+    const struct trace_run *first = &t->runs[t->cpus[1].runs.first];
+    assert_int_equal(first->start_ns, at(1));
+    assert_int_equal(first->end_ns, at(5));
+    assert_int_equal(first->end, TRACE_RUN_PREEMPTED);
+    assert_int_equal(t->threads[first->thread].tid, STORY_LOADER);
+    assert_int_equal(first[1].end, TRACE_RUN_BLOCKED);
+    trace_close(t);
+}
+
+static void test_threads(void **state)
+{
+    (void)state;
+    struct trace *t = read_story();
+    const struct trace_thread *cook = thread_of(t, STORY_COOK);
+
+    assert_string_equal(trace_text(t, cook->name), "cook");
+    assert_string_equal(trace_text(t, cook->start_function), "cook");
+    assert_int_equal(t->threads[cook->creator].tid, STORY_MAIN);
+    assert_int_equal(cook->start_ns, at(10));
+    assert_int_equal(cook->end_ns, at(35));
+    assert_true(cook->started && cook->exited);
+    const struct trace_stack *s = &t->stacks[cook->creator_stack];
+    assert_int_equal(s->n, 4);
+    const struct trace_frame *leaf = &t->frames[t->stack_frames[s->first]];
+    assert_string_equal(trace_text(t, leaf->function), "lock");
+    assert_string_equal(trace_text(t, leaf->file), "main");
+    assert_int_equal(leaf->line, 4);
+    trace_close(t);
+}
+
+static void test_slices(void **state)
+{
+    (void)state;
+    struct trace *t = read_story();
+    const struct trace_slice *wait = slice_named(t, "mutex lock");
+
+    assert_int_equal(wait->kind, TRACE_SLICE_BLOCK);
+    assert_int_equal(wait->value, STORY_LOCK);
+    assert_int_equal(t->threads[wait->holder].tid, STORY_LOADER);
+    assert_int_equal(t->threads[wait->waker].tid, STORY_LOADER);
+    assert_int_equal(wait->start_ns, at(13.9));
+    assert_int_equal(wait->end_ns, at(24.1));
+    assert_int_equal(wait->flags, TRACE_HAS_VALUE);
+    const struct trace_slice *fry = slice_named(t, "fry"), *salt = slice_named(t, "salt");
+    assert_int_equal(fry->kind, TRACE_SLICE_REGION);
+    assert_int_equal(fry->value, 1);
+    assert_int_equal(fry->depth, 0);
+    assert_int_equal(salt->depth, 1);
+    assert_int_not_equal(fry->args, TRACE_NONE);
+    assert_string_equal(trace_text(t, t->args[fry->args].name), "note");
+    assert_string_equal(trace_text(t, t->args[fry->args].text), "hot");
+    assert_true(t->args[fry->args].last);
+    const struct trace_slice *evening = slice_named(t, "evening");
+    assert_int_equal(evening->flags, TRACE_NO_END);
+    assert_int_equal(evening->end_ns, at(50));
+    const struct trace_slice *gc = slice_named(t, "GC");
+    assert_int_equal(gc->kind, TRACE_SLICE_GC);
+    assert_int_equal(gc->value, 1);
+    assert_int_equal(slice_named(t, "stop the world")->kind, TRACE_SLICE_STOP);
+    assert_int_equal(t->tracks[gc->track].kind, TRACE_TRACK_GC);
+    trace_close(t);
+}
+
+static void test_flows_and_tasks(void **state)
+{
+    (void)state;
+    struct trace *t = read_story();
+
+    assert_int_equal(t->nflows, 1);
+    assert_int_equal(t->flows[0].from_ns, at(22));
+    assert_int_equal(t->flows[0].to_ns, at(24.1));
+    assert_ptr_equal(&t->slices[t->flows[0].slice], slice_named(t, "mutex lock"));
+    assert_int_equal(t->instants[t->flows[0].instant].kind, TRACE_INSTANT_WAKE);
+    assert_int_equal(t->ntasks, 2);
+    assert_int_equal(t->tasks[1].id, 2);
+    assert_int_equal(t->tasks[1].parent, 1);
+    assert_ptr_equal(&t->slices[t->tasks[0].slice], slice_named(t, "order"));
+    trace_close(t);
+}
+
+static void test_counters_samples_logs(void **state)
+{
+    (void)state;
+    struct trace *t = read_story();
+
+    assert_int_equal(t->ncounters, 1);
+    assert_string_equal(trace_text(t, t->counters[0].name), "queue");
+    assert_string_equal(trace_text(t, t->counters[0].unit), "bytes");
+    assert_int_equal(t->counters[0].values.n, 2);
+    assert_true(t->values[0].value == 4096 && t->values[1].value == -1);
+    assert_int_equal(t->nsamples, 3);
+    assert_int_equal(t->threads[t->samples[2].thread].tid, STORY_COOK);
+    int logs = 0;
+    for (uint32_t i = 0; i < t->ninstants; i++) {
+        const struct trace_instant *log = &t->instants[i];
+        if (log->kind != TRACE_INSTANT_LOG)
+            continue;
+        logs++;
+        assert_string_equal(trace_text(t, log->name), "all done \"now\"");
+        assert_string_equal(trace_text(t, log->category), "house");
+        assert_int_equal(log->value, 1);
+    }
+    assert_int_equal(logs, 1);
+    trace_close(t);
+}
+
+/* ---- other traces ---------------------------------------------------------------------------- */
+
+/* Without switch records a thread is blocked in its waits, and something else between them. */
+static void test_no_switches(void **state)
+{
+    (void)state;
+    struct trace_file f = {0};
+    tf_chunk(&f, 1, false);
+    story_tracks(&f);
+    story_threads(&f);
+    struct trace *t = read_file(&f);
+
+    assert_false(t->has_sched);
+    expect_states(t, STORY_LOADER, "active 10.8, block:sleep 8.2, active 9.8");
+    expect_states(t, STORY_MAIN, "active 9.9, block:join 30.2, active 4.9");
+    trace_close(t);
+    free(f.data);
+}
+
+/* Two writers, the later one's packets first, and one track's events from both. */
+static void test_sequences_out_of_order(void **state)
+{
+    (void)state;
+    struct trace_file f = {0};
+    tf_chunk(&f, 1, false);
+    tf_thread(&f, T_MAIN, 7, 7, "seven");
+    tf_event(&f, (struct tf_event){.ms = 4, .track = T_MAIN, .type = TF_BEGIN, .name = "late"});
+    tf_event(&f, (struct tf_event){.ms = 5, .track = T_MAIN, .type = TF_END});
+    tf_chunk(&f, 2, false);
+    tf_event(&f, (struct tf_event){.ms = 1, .track = T_MAIN, .type = TF_BEGIN, .name = "early"});
+    tf_event(&f, (struct tf_event){.ms = 3, .track = T_MAIN, .type = TF_END});
+    struct trace *t = read_file(&f);
+
+    assert_int_equal(t->nslices, 2);
+    assert_string_equal(trace_text(t, t->slices[0].name), "early");
+    assert_int_equal(t->slices[0].end_ns, at(3));
+    assert_string_equal(trace_text(t, t->slices[1].name), "late");
+    assert_int_equal(t->slices[1].depth, 0);
+    trace_close(t);
+    free(f.data);
+}
+
+/* A ring that wrapped: an end whose beginning is gone, and packets before the first whole chunk. */
+static void test_wrapped_ring(void **state)
+{
+    (void)state;
+    struct trace_file f = {.sequence = 1};
+    tf_event(&f, (struct tf_event){.ms = 1, .track = T_MAIN, .type = TF_BEGIN, .name = "lost"});
+    tf_chunk(&f, 1, true);
+    tf_thread(&f, T_MAIN, 7, 7, "seven");
+    tf_event(&f, (struct tf_event){.ms = 2, .track = T_MAIN, .type = TF_BEGIN, .name = "in"});
+    tf_event(&f, (struct tf_event){.ms = 3, .track = T_MAIN, .type = TF_END});
+    tf_event(&f,
+             (struct tf_event){
+                 .ms = 5, .track = T_MAIN, .type = TF_END, .category = "syscall", .name = "read"});
+    tf_event(&f, (struct tf_event){.ms = 6, .track = T_MAIN, .type = TF_END});
+    tf_switch(&f, 5, 0, 0, 0, 7);
+    tf_switch(&f, 7, 0, 7, 1, 0);
+    struct trace *t = read_file(&f);
+
+    assert_int_equal(t->start_ns, at(2));
+    assert_int_equal(t->nslices, 2);
+    assert_string_equal(trace_text(t, t->slices[0].name), "read");
+    assert_int_equal(t->slices[0].flags, TRACE_NO_BEGIN);
+    assert_int_equal(t->slices[0].start_ns, at(2));
+    assert_int_equal(t->slices[0].end_ns, at(5));
+    assert_int_equal(t->slices[1].depth, 1);
+    expect_states(t, 7, "unknown 3.0, run 2.0");
+    assert_int_equal(t->nnotices, 2); /* an end of nothing, a packet that builds upon nothing */
+    trace_close(t);
+    free(f.data);
+}
+
+/* A tid that the kernel has given out twice. */
+static void test_tid_twice(void **state)
+{
+    (void)state;
+    struct trace_file f = {0};
+    tf_chunk(&f, 1, false);
+    tf_thread(&f, 11, 7, 8, "first");
+    tf_thread(&f, 12, 7, 8, "second");
+    for (int i = 0; i < 2; i++) {
+        tf_switch(&f, 1 + 10 * i, 0, 0, 0, 8);
+        tf_event(&f, (struct tf_event){.ms = 2 + 10 * i,
+                                       .track = 11u + (unsigned)i,
+                                       .type = TF_INSTANT,
+                                       .category = "thread",
+                                       .name = "start"});
+        tf_event(&f, (struct tf_event){.ms = 4 + 10 * i,
+                                       .track = 11u + (unsigned)i,
+                                       .type = TF_INSTANT,
+                                       .category = "thread",
+                                       .name = "exit"});
+        tf_switch(&f, 5 + 10 * i, 0, 8, 1, 0);
+    }
+    struct trace *t = read_file(&f);
+
+    assert_int_equal(t->nthreads, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(t->threads[i].start_ns, at(1 + 10 * i));
+        assert_int_equal(t->threads[i].end_ns, at(5 + 10 * i));
+        assert_int_equal(t->threads[i].states.n, 1);
+        assert_int_equal(t->states[t->threads[i].states.first].kind, TRACE_RUNNING);
+    }
+    trace_close(t);
+    free(f.data);
+}
+
+/* ---- damage ---------------------------------------------------------------------------------- */
+
+static void check_ranges(const struct trace *t)
+{
+    for (uint32_t i = 0; i < t->nslices; i++) {
+        const struct trace_slice *s = &t->slices[i];
+        assert_true(s->track < t->ntracks && s->stack < t->nstacks);
+        assert_true(s->name < t->strings.nstrings && s->category < t->strings.nstrings);
+        assert_true(s->holder == TRACE_NONE || s->holder < t->nthreads);
+        assert_true(s->waker == TRACE_NONE || s->waker < t->nthreads);
+        assert_true(s->start_ns <= s->end_ns);
+        assert_true(s->args == TRACE_NONE || s->args < t->nargs);
+    }
+    for (uint32_t i = 0; i < t->nthreads; i++) {
+        int64_t now = t->threads[i].start_ns;
+        for (uint32_t k = 0; k < t->threads[i].states.n; k++) {
+            const struct trace_state *s = &t->states[t->threads[i].states.first + k];
+            assert_int_equal(s->start_ns, now);
+            assert_true(s->end_ns > now);
+            assert_true(s->slice == TRACE_NONE || s->slice < t->nslices);
+            now = s->end_ns;
+        }
+    }
+    for (uint32_t i = 0; i < t->nflows; i++) {
+        assert_true(t->flows[i].slice == TRACE_NONE || t->flows[i].slice < t->nslices);
+        assert_true(t->flows[i].instant == TRACE_NONE || t->flows[i].instant < t->ninstants);
+    }
+}
+
+/* Cut anywhere, what is whole is read. */
+static void test_truncated(void **state)
+{
+    (void)state;
+    struct trace_file f;
+    char error[TRACE_ERROR_BYTES];
+    story_write(&f);
+    uint64_t before = 0;
+    for (size_t size = 0; size < f.size; size += 7) {
+        unsigned char *data = malloc(size + 1); /* a sanitizer sees what lies beyond */
+        memcpy(data, f.data, size);
+        struct trace *t = trace_read(data, size, error);
+        if (t) {
+            assert_true(t->events >= before);
+            before = t->events;
+            assert_true(!t->truncated || t->nnotices > 0);
+            check_ranges(t);
+            trace_close(t);
+        } else {
+            assert_int_equal(before, 0);
+        }
+        free(data);
+    }
+    assert_true(before > 40);
+    free(f.data);
+}
+
+static uint32_t next_random(uint32_t *seed)
+{
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 17;
+    *seed ^= *seed << 5;
+    return *seed;
+}
+
+/* A few bytes changed, cut out or doubled, each time others: the same ones in every run. */
+static void test_mutations(void **state)
+{
+    (void)state;
+    struct trace_file f;
+    char error[TRACE_ERROR_BYTES];
+    uint32_t seed = 1, traces = 0;
+    story_write(&f);
+    for (int round = 0; round < 1500; round++) {
+        size_t size = f.size;
+        unsigned char *data = malloc(size);
+        memcpy(data, f.data, size);
+        for (uint32_t n = 1 + next_random(&seed) % 8; n > 0; n--) {
+            uint32_t place = next_random(&seed) % (uint32_t)size;
+            if (next_random(&seed) % 4 == 0 && place + 40 < size)
+                memmove(data + place, data + place + next_random(&seed) % 32, 8);
+            else
+                data[place] = (unsigned char)next_random(&seed);
+        }
+        struct trace *t = trace_read(data, size, error);
+        if (t) {
+            check_ranges(t);
+            traces++;
+        }
+        trace_close(t);
+        free(data);
+    }
+    assert_true(traces > 500);
+    free(f.data);
+}
+
+static void expect_refusal(const void *data, size_t size, const char *part)
+{
+    char error[TRACE_ERROR_BYTES] = "";
+    struct trace *t = trace_read(data, size, error);
+    assert_null(t);
+    if (!strstr(error, part))
+        fail_msg("expected an error about '%s', got: %s", part, error);
+}
+
+static void test_foreign(void **state)
+{
+    (void)state;
+    /* ValueType{type 1, unit 2}, then a sample: the beginning of a profile.proto. */
+    static const unsigned char profile[] = {0x0a, 4, 8, 1, 16, 2, 0x12, 4, 0x0a, 0, 0x12, 0};
+
+    expect_refusal("", 0, "empty");
+    expect_refusal("hello, world\n", 13, "text");
+    expect_refusal("{\"traceEvents\":[]}", 18, "JSON");
+    expect_refusal("\x7f"
+                   "ELF\2\1\1\0",
+                   8, "ELF");
+    expect_refusal("go 1.22 trace\0\0\0", 16, "Go");
+    expect_refusal("PERFILE2\0\0\0\0", 12, "perf");
+    expect_refusal(profile, sizeof profile, "profile.proto");
+    expect_refusal("\x0a\x7f\x08", 3, "cut short");
+    expect_refusal("\xff\xff\xff\xff", 4, "no Perfetto trace");
+}
+
+/* ---- for tests/trace_tool.sh ----------------------------------------------------------------- */
+
+static int write_story(const char *path)
+{
+    struct trace_file f;
+    story_write(&f);
+    FILE *out = fopen(path, "we");
+    int failed = !out || fwrite(f.data, 1, f.size, out) != f.size;
+    if (out)
+        failed |= fclose(out) != 0;
+    free(f.data);
+    return failed;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_overview),
+        cmocka_unit_test(test_states),
+        cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_slices),
+        cmocka_unit_test(test_flows_and_tasks),
+        cmocka_unit_test(test_counters_samples_logs),
+        cmocka_unit_test(test_no_switches),
+        cmocka_unit_test(test_sequences_out_of_order),
+        cmocka_unit_test(test_wrapped_ring),
+        cmocka_unit_test(test_tid_twice),
+        cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_foreign),
+    };
+
+    if (argc == 3 && strcmp(argv[1], "-write") == 0)
+        return write_story(argv[2]);
+    return cmocka_run_group_tests_name("trace_model", tests, NULL, NULL);
+}
