@@ -5,23 +5,25 @@
 #include "labs/churn/churn.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 /* What a thread holds for ever: a list, so that nothing large is ever moved. */
-enum { HELD_LINKS = 1000 };
+enum { HELD_LINKS = 1000, BATCH = 64 /* buffers that a thread goes for at a time */ };
 struct held {
     struct held *next;
     int used;
     void *buffer[HELD_LINKS];
 };
-static struct held
-    *held[CHURN_THREADS_MAX]; /* a collector finds them here, and so does a leak checker */
+/* A collector finds them here, and so does a leak checker. */
+static struct held *held[CHURN_THREADS_MAX];
 
 struct worker {
     const struct churn_work *work;
+    _Atomic int *next; /* the buffer to be made next, by whoever comes first */
     int index;
-    int from, to; /* buffers, of all */
     int keep;
+    int made;
     void **kept; /* a ring */
     struct churn_hand hand;
     pthread_t thread;
@@ -56,9 +58,9 @@ static int hold(struct worker *w, void *p)
     return 0;
 }
 
-static void keep(struct worker *w, int i, void *p)
+static void keep(struct worker *w, void *p)
 {
-    void **place = &w->kept[i % w->keep];
+    void **place = &w->kept[w->made++ % w->keep];
 
     if (*place)
         w->work->way->give(&w->hand, *place, w->work->bytes);
@@ -77,7 +79,7 @@ static int make(struct worker *w, int i)
     if (work->hold)
         return hold(w, p);
     if (w->keep > 0)
-        keep(w, i, p);
+        keep(w, p);
     else
         work->way->give(&w->hand, p, work->bytes);
     return 0;
@@ -102,18 +104,17 @@ static void *run_thread(void *arg)
 
     if (w->keep > 0 && !(w->kept = take_links(w->work->way, (size_t)w->keep * sizeof *w->kept)))
         w->err = -ENOMEM;
-    for (int i = w->from; i < w->to && !w->err; i++)
-        w->err = make(w, i);
-    let_go(w);
+    while (!w->err) {
+        const int from = atomic_fetch_add_explicit(w->next, BATCH, memory_order_relaxed);
+        if (from >= w->work->count)
+            break;
+        for (int i = from; i < from + BATCH && i < w->work->count && !w->err; i++)
+            w->err = make(w, i);
+    }
     return NULL;
 }
 
 /* ---- all of them ----------------------------------------------------------------------------- */
-
-static int share(int total, int threads, int index)
-{
-    return (int)((int64_t)total * index / threads);
-}
 
 static int start(struct worker *w)
 {
@@ -130,30 +131,34 @@ static void join(struct worker *w)
     (way->thread_join ? way->thread_join : pthread_join)(w->thread, NULL);
 }
 
+static void prepare(struct worker *w, const struct churn_work *work, _Atomic int *next, int index)
+{
+    *w = (struct worker){.work = work, .next = next, .index = index};
+    if (!work->hold)
+        w->keep = work->keep / work->threads + (index < work->keep % work->threads);
+}
+
 int churn_run(const struct churn_work *work, uint64_t *sum)
 {
     struct worker workers[CHURN_THREADS_MAX] = {{0}};
     const int n = work->threads;
-    int started = 0, err = 0;
+    _Atomic int next = 0;
+    int started = 1, err = 0;
 
     if (work->bytes < ALLOC_DIGEST_BYTES || work->count < 0 || work->keep < 0 || n < 1 ||
         n > CHURN_THREADS_MAX)
         return -EINVAL;
-    for (; started < n && !err; started++) {
-        struct worker *w = &workers[started];
-        *w = (struct worker){.work = work,
-                             .index = started,
-                             .from = share(work->count, n, started),
-                             .to = share(work->count, n, started + 1),
-                             .keep = work->hold ? 0
-                                                : share(work->keep, n, started + 1) -
-                                                      share(work->keep, n, started)};
-        err = start(w);
-    }
-    started -= err != 0;
+    for (int i = 0; i < n; i++)
+        prepare(&workers[i], work, &next, i);
+    while (started < n && !err)
+        if (!(err = start(&workers[started])))
+            started++;
+    run_thread(&workers[0]); /* the caller works, too */
+    for (int i = 1; i < started; i++)
+        join(&workers[i]);
     *sum = 0;
     for (int i = 0; i < started; i++) {
-        join(&workers[i]);
+        let_go(&workers[i]); /* not earlier: what is kept, is kept until all is done */
         *sum += workers[i].sum;
         err = err ? err : workers[i].err;
     }

@@ -1,8 +1,8 @@
 /* One collection, from the goal that was reached to the figures that it leaves.
  *
  * libgc is told never to collect of its own accord (but when memory has run out it does all the
- * same, and is counted). A thread whose heap has reached the goal calls gc_collect_due; if no other
- * thread collects already and the pacer agrees, GC_gcollect does it all: clears the marks, stops
+ * same, and is counted). A thread whose heap has reached the goal calls gc_collect_due; if the
+ * pacer agrees, GC_gcollect does it all: clears the marks, stops
  * the other threads with a signal each, marks what can be reached, lets them go, takes back what is
  * wholly free. The rest is swept by later allocations, as in Go. libgc reports these phases to
  * on_event, in part while the world stands still: nothing there may wait or allocate.
@@ -34,15 +34,31 @@ static struct {
     bool forced, limited; /* why GC_gcollect is being called */
     /* constant */
     bool started;
-    int64_t start_ns;
     int processors;
 } collector = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static struct gc_cycle cycle; /* under libgc's lock, which on_event is called with */
-static _Atomic int64_t overhead_bytes, system_peak_bytes;
+/* Written under libgc's lock, which on_event and on_resize are called with. */
+static struct gc_cycle cycle;
+static _Atomic int64_t live_bytes, overhead_bytes, system_peak_bytes;
+static __thread bool collecting; /* this thread is */
 
 static pthread_mutex_t stats_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct gc_stats stats; /* under stats_lock */
+
+/* ---- the goal ------------------------------------------------------------------------------- */
+
+static int64_t set_goal(void)
+{
+    const struct gc_pacer p = {
+        .settings = collector.pacer.settings,
+        .live_bytes = atomic_load_explicit(&live_bytes, memory_order_relaxed),
+        .overhead_bytes = atomic_load_explicit(&overhead_bytes, memory_order_relaxed),
+    };
+    const int64_t goal = gc_pacer_goal(&p);
+
+    gc_heap_set_goal(goal);
+    return goal;
+}
 
 /* ---- memory from the kernel ------------------------------------------------------------------ */
 
@@ -61,6 +77,7 @@ static void GC_CALLBACK on_resize(GC_word heap_size)
     atomic_store_explicit(&overhead_bytes, system - gc_heap_bytes(), memory_order_relaxed);
     if (system > atomic_load_explicit(&system_peak_bytes, memory_order_relaxed))
         atomic_store_explicit(&system_peak_bytes, system, memory_order_relaxed);
+    set_goal();
 }
 
 /* ---- phases, as libgc reports them ----------------------------------------------------------- */
@@ -84,6 +101,8 @@ static void count_in(const struct gc_cycle *c)
         stats.pause_max_ns = pause_ns;
     stats.work_total_ns += c->end_ns - c->begin_ns;
     stats.live_bytes = c->live_bytes;
+    if (c->heap_bytes > stats.heap_peak_bytes)
+        stats.heap_peak_bytes = c->heap_bytes;
     stats.last_end_ns = c->end_ns;
     pthread_mutex_unlock(&stats_lock);
 }
@@ -93,9 +112,8 @@ static void end_cycle(void)
     cycle.live_bytes = 0;
     GC_enumerate_reachable_objects_inner(add_size, &cycle.live_bytes);
     gc_heap_swept(cycle.heap_bytes, cycle.live_bytes);
-    struct gc_pacer next = collector.pacer;
-    next.live_bytes = cycle.live_bytes;
-    cycle.next_goal_bytes = gc_pacer_goal(&next);
+    atomic_store_explicit(&live_bytes, cycle.live_bytes, memory_order_relaxed);
+    cycle.next_goal_bytes = set_goal();
     cycle.system_bytes = system_bytes();
     cycle.end_ns = gc_clock_ns(CLOCK_MONOTONIC);
     count_in(&cycle);
@@ -112,7 +130,7 @@ static void GC_CALLBACK on_event(GC_EventType event)
                                   .begin_ns = now_ns,
                                   .forced = collector.forced,
                                   .limited = collector.limited,
-                                  .goal_bytes = gc_pacer_goal(&collector.pacer)};
+                                  .goal_bytes = gc_heap_goal()};
         gc_report_phase(GC_PHASE_BEGIN, &cycle);
         break;
     case GC_EVENT_PRE_STOP_WORLD:
@@ -148,8 +166,9 @@ static double share_locked(int64_t now_ns)
     const double pause = (double)stats.pause_total_ns;
     const double beside = ((double)stats.work_total_ns - pause) / processors;
 
-    return now_ns > collector.start_ns ? (pause + beside) / (double)(now_ns - collector.start_ns)
-                                       : 0;
+    return now_ns > collector.pacer.start_ns
+               ? (pause + beside) / (double)(now_ns - collector.pacer.start_ns)
+               : 0;
 }
 
 static double share_now(void)
@@ -164,41 +183,41 @@ static void print_trace(const struct gc_cycle *c)
 {
     char line[256];
 
-    gc_trace_line(line, sizeof line, c, collector.start_ns, share_now(), collector.processors);
+    gc_trace_line(line, sizeof line, c, collector.pacer.start_ns, share_now(),
+                  collector.processors);
     fprintf(stderr, "%s\n", line);
 }
 
 static void collect_locked(void)
 {
     const int64_t begin_ns = gc_clock_ns(CLOCK_MONOTONIC);
-    struct gc_pacer *p = &collector.pacer;
 
+    collecting = true;
     GC_gcollect();
     const struct gc_cycle done = cycle; /* collector.lock keeps the next one away */
-    p->live_bytes = done.live_bytes;
-    p->end_ns = gc_clock_ns(CLOCK_MONOTONIC);
-    p->cost_ns = p->end_ns - begin_ns;
-    gc_heap_set_goal(done.next_goal_bytes);
+    const int64_t end_ns = gc_clock_ns(CLOCK_MONOTONIC);
+    gc_pacer_collected(&collector.pacer, end_ns - begin_ns, end_ns);
     collector.forced = collector.limited = false;
-    if (p->settings.trace)
+    if (collector.pacer.settings.trace)
         print_trace(&done);
     if (collector.on_cycle)
         collector.on_cycle(&done, collector.on_cycle_arg);
+    collecting = false;
 }
 
-/* The heap may have outgrown the memory since the pacer was told of the overhead. */
-static void update_overhead_locked(void)
+/* Who comes while another thread collects waits, and finds a smaller heap: else the heap would
+ * outgrow its goal by all that is allocated until the world stands. */
+void gc_collect_due(void)
 {
-    collector.pacer.overhead_bytes = atomic_load_explicit(&overhead_bytes, memory_order_relaxed);
-}
-
-void gc_collect_due(int64_t heap_bytes)
-{
-    if (pthread_mutex_trylock(&collector.lock) != 0)
+    if (collecting)
         return;
-    update_overhead_locked();
-    if (gc_pacer_due(&collector.pacer, heap_bytes, gc_clock_ns(CLOCK_MONOTONIC))) {
-        collector.limited = heap_bytes < gc_pacer_percent_goal(&collector.pacer);
+    pthread_mutex_lock(&collector.lock);
+    struct gc_pacer *p = &collector.pacer;
+    p->live_bytes = atomic_load_explicit(&live_bytes, memory_order_relaxed);
+    p->overhead_bytes = atomic_load_explicit(&overhead_bytes, memory_order_relaxed);
+    const int64_t heap = gc_heap_bytes();
+    if (gc_pacer_due(p, heap, gc_clock_ns(CLOCK_MONOTONIC))) {
+        collector.limited = heap < gc_pacer_percent_goal(p);
         collect_locked();
     }
     pthread_mutex_unlock(&collector.lock);
@@ -233,6 +252,14 @@ void gc_collect(void)
     pthread_mutex_unlock(&collector.lock);
 }
 
+void gc_set(const struct gc_settings *settings)
+{
+    pthread_mutex_lock(&collector.lock);
+    collector.pacer.settings = *settings;
+    set_goal();
+    pthread_mutex_unlock(&collector.lock);
+}
+
 void gc_on_cycle(void (*fn)(const struct gc_cycle *, void *), void *arg)
 {
     pthread_mutex_lock(&collector.lock);
@@ -248,6 +275,8 @@ void gc_stats_read(struct gc_stats *out)
     out->share = share_locked(gc_clock_ns(CLOCK_MONOTONIC));
     pthread_mutex_unlock(&stats_lock);
     out->heap_bytes = gc_heap_bytes();
+    if (out->heap_bytes > out->heap_peak_bytes)
+        out->heap_peak_bytes = out->heap_bytes;
     out->goal_bytes = gc_heap_goal();
     out->system_bytes = system_bytes();
     out->system_peak_bytes = atomic_load(&system_peak_bytes);
@@ -284,13 +313,11 @@ int gc_start(const struct gc_settings *settings)
     if (collector.started)
         return -EALREADY;
     collector.started = true;
-    collector.start_ns = gc_clock_ns(CLOCK_MONOTONIC);
+    collector.pacer.start_ns = gc_clock_ns(CLOCK_MONOTONIC);
     collector.processors = count_processors();
     collector.pacer.settings = settings ? *settings : defaults;
     configure_libgc();
     on_resize(0);
-    update_overhead_locked();
-    gc_heap_set_goal(gc_pacer_goal(&collector.pacer));
     gc_report_init();
     return 0;
 }

@@ -54,10 +54,10 @@ enum { GC_HEAP_MINIMUM_BYTES = 4 << 20 };
 struct gc_pacer {
     struct gc_settings settings;
     int64_t live_bytes;     /* that the last collection left */
-    int64_t overhead_bytes; /* that the collector has beyond what is in objects, when its heap is
-                               full */
-    int64_t cost_ns;        /* of the last collection */
-    int64_t end_ns;         /* when it ended */
+    int64_t overhead_bytes; /* that the collector has beyond objects, when its heap is full */
+    int64_t start_ns;       /* when the program began */
+    int64_t end_ns;         /* when the last collection ended */
+    int64_t debt_ns;        /* by how much collecting was then ahead of the program, in time */
 };
 
 /* The size of the heap at which GOGC starts a collection: live * (1 + percent / 100), and never
@@ -68,15 +68,21 @@ int64_t gc_pacer_limit_goal(const struct gc_pacer *p);
 /* The lesser of both. */
 int64_t gc_pacer_goal(const struct gc_pacer *p);
 
-/* Whether to collect now. For the limit's sake alone this is false until the program has had as
- * much time as the last collection took: half of the time at most goes into it, and a heap that
- * does not fit grows over the limit instead of standing still. */
+/* A collection has ended that took cost_ns, all of them the program's loss. */
+void gc_pacer_collected(struct gc_pacer *p, int64_t cost_ns, int64_t now_ns);
+
+/* Whether to collect now. For the limit's sake alone this is false while collecting is ahead of the
+ * program by more than a tenth of the time since the start, or 100 ms: so half of the time at most
+ * goes into it, and a heap that does not fit grows over the limit instead of standing still. */
 bool gc_pacer_due(const struct gc_pacer *p, int64_t heap_bytes, int64_t now_ns);
 
 /* ---- the collector --------------------------------------------------------------------------- */
 
 /* Once, on the main thread, before all else here; NULL: the defaults. 0, -EALREADY. */
 int gc_start(const struct gc_settings *settings);
+
+/* Other settings from now on; as Go's debug.SetGCPercent and SetMemoryLimit. */
+void gc_set(const struct gc_settings *settings);
 
 /* A zeroed object, which may hold pointers to others; or one that holds none and is not searched
  * for them, which is much cheaper to collect. NULL: no memory. */
@@ -119,6 +125,7 @@ struct gc_stats {
     int64_t live_bytes;                   /* that the last collection left */
     int64_t heap_bytes;                   /* in objects now, the garbage among them, too */
     int64_t goal_bytes;                   /* the next collection's; INT64_MAX: there will be none */
+    int64_t heap_peak_bytes;              /* the most it was at a collection, or is now */
     int64_t system_bytes, system_peak_bytes;
     int64_t allocated_bytes; /* in all */
     int64_t last_end_ns;     /* 0: no collection yet */

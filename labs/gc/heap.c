@@ -48,7 +48,7 @@ static __attribute__((noinline)) void report(void)
     atomic_fetch_add_explicit(&allocated_bytes, mine, memory_order_relaxed);
     const int64_t heap = atomic_fetch_add_explicit(&heap_bytes, mine, memory_order_relaxed) + mine;
     if (heap >= atomic_load_explicit(&goal_bytes, memory_order_relaxed))
-        gc_collect_due(heap);
+        gc_collect_due();
 }
 
 static void count(const void *p)

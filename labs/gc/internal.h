@@ -28,8 +28,8 @@ void gc_heap_swept(int64_t bytes_at_stop, int64_t live_bytes);
 
 /* ---- collect.c ------------------------------------------------------------------------------- */
 
-/* A heap of this size has reached the goal: collects if the pacer agrees. */
-void gc_collect_due(int64_t heap_bytes);
+/* The heap has reached its goal: collects if the pacer agrees. */
+void gc_collect_due(void);
 
 /* ---- report.c -------------------------------------------------------------------------------- */
 

@@ -9,6 +9,9 @@
 
 /* A part of the limit is never planned with: the collector gets memory in pieces. */
 enum { HEADROOM_DIVISOR = 32 };
+/* How far collecting may get ahead. Go gives a second of each processor's time; the labs are done
+ * by then. */
+enum { CREDIT_NS_MAX = 100000000 };
 
 static int64_t percent_of(int64_t bytes, int percent)
 {
@@ -49,9 +52,26 @@ int64_t gc_pacer_goal(const struct gc_pacer *p)
     return percent < limit ? percent : limit;
 }
 
+/* Collecting makes a debt, as long as it takes; the program works it off in the same time. */
+static int64_t debt_now(const struct gc_pacer *p, int64_t now_ns)
+{
+    const int64_t worked_ns = now_ns - p->end_ns;
+
+    return p->debt_ns > worked_ns ? p->debt_ns - worked_ns : 0;
+}
+
+void gc_pacer_collected(struct gc_pacer *p, int64_t cost_ns, int64_t now_ns)
+{
+    p->debt_ns = debt_now(p, now_ns - cost_ns) + cost_ns;
+    p->end_ns = now_ns;
+}
+
 bool gc_pacer_due(const struct gc_pacer *p, int64_t heap_bytes, int64_t now_ns)
 {
+    const int64_t tenth_ns = (now_ns - p->start_ns) / 10;
+    const int64_t credit_ns = tenth_ns < CREDIT_NS_MAX ? tenth_ns : CREDIT_NS_MAX;
+
     if (heap_bytes >= gc_pacer_percent_goal(p))
         return true;
-    return heap_bytes >= gc_pacer_limit_goal(p) && now_ns - p->end_ns >= p->cost_ns;
+    return heap_bytes >= gc_pacer_limit_goal(p) && debt_now(p, now_ns) <= credit_ns;
 }
