@@ -7,7 +7,7 @@
  * counted fairly, too. CPU timers only expire at a kernel tick (4 ms at 250 Hz); what a thread
  * still owes when it ends is spread over the stacks that its likes were seen with. Where the kernel
  * refuses a timer (its pending-signal limit), the process-wide ITIMER_PROF serves. */
-#include "prof/internal.h"
+#include "prof/trace_internal.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -75,7 +75,10 @@ static void record(const uintptr_t *pcs, int n, struct prof_thread *t, int value
 static __attribute__((noinline)) void record_interrupted(const void *ucontext, int64_t ticks)
 {
     uintptr_t pcs[PROF_MAX_FRAMES];
-    record(pcs, prof_stack_signal(pcs, PROF_MAX_FRAMES, ucontext), prof_self_tls, SEEN, ticks);
+    int n = prof_stack_signal(pcs, PROF_MAX_FRAMES, ucontext);
+    record(pcs, n, prof_self_tls, SEEN, ticks);
+    if (prof_trace_wants(PROF_TRACE_CPU))
+        prof_event_sample(pcs, n, ticks);
 }
 
 void prof_cpu_tick(const siginfo_t *info, const void *ucontext, bool room)

@@ -183,6 +183,7 @@ int prof_wire_close(struct prof_wire *w);
 
 /* Fields. A zero number is written too: proto3 readers take it, and packed or repeated fields need it. */
 void prof_wire_uint(struct prof_wire *w, int field, uint64_t value);
+void prof_wire_fixed64(struct prof_wire *w, int field, uint64_t value);
 void prof_wire_bytes(struct prof_wire *w, int field, const void *data, size_t size);
 void prof_wire_string(struct prof_wire *w, int field, const char *text);
 void prof_wire_packed(struct prof_wire *w, int field, const uint64_t *values, size_t n);
@@ -295,6 +296,7 @@ struct prof_thread {
     _Atomic uintptr_t wait_frame;           /* its frame; 0: unknown */
     _Atomic uint32_t own_signals; /* libprof's signals that cut a call short; see prof_wait_interrupted */
     struct prof_waiter waiter;    /* contention.c */
+    struct prof_ring *ring;       /* ring.c: its events; only its own hooks look here */
 
     _Atomic uintptr_t stack_end; /* no frame lies at or above it; 0: unknown */
     struct prof_bucket *_Atomic creator; /* who called pthread_create: stack and labels; NULL: unknown */

@@ -5,8 +5,7 @@
  * a thread that came another way (a raw clone, or before libprof was loaded) is registered by its
  * first hook, or found in /proc when a CPU profile starts. A pthread key's destructor gives the
  * slot back. Slots are recycled and never freed, so the list can be walked without a lock. */
-#include "prof/internal.h"
-#include "prof/sched.h"
+#include "prof/trace_internal.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -136,6 +135,7 @@ static void on_thread_exit(void *arg)
     int last = PROF_HOOKS_REGISTER ? PTHREAD_DESTRUCTOR_ITERATIONS : 1;
     if (++rounds < last && pthread_setspecific(exit_key, t) == 0)
         return;
+    prof_event_thread_exit(t);
     prof_enter();
     prof_self_tls = NULL;
     prof_sched_note_self();
@@ -195,6 +195,7 @@ struct birth {
     void *arg;
     const struct prof_labels *labels;
     struct prof_bucket *creator;
+    pid_t creator_tid;
 };
 
 static void discard(struct birth *b)
@@ -216,6 +217,8 @@ static void *thread_main(void *arg)
         atomic_store_explicit(&t->start_routine, (void *)b.start_routine, memory_order_relaxed);
         atomic_store_explicit(&t->creator, b.creator, memory_order_release);
     }
+    if (prof_trace_on())
+        prof_event_thread_start((void *)b.start_routine, b.creator, b.creator_tid);
     discard(arg);
     return b.start_routine(b.arg); /* a tail call: no frame of ours stays on the thread's stack */
 }
@@ -249,6 +252,7 @@ PROF_API int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
     }
     *b = (struct birth){.start_routine = start_routine, .arg = arg};
     b->labels = self ? atomic_load_explicit(&self->labels, memory_order_relaxed) : NULL;
+    b->creator_tid = self ? atomic_load_explicit(&self->tid, memory_order_relaxed) : 0;
     struct prof_bucket *creator = b->creator = record_creator(self, __builtin_return_address(0));
     errno = saved;
     prof_leave(); /* what libc allocates for the thread is the host's */
@@ -260,6 +264,30 @@ PROF_API int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
     if (rc != 0)
         discard(b);
     return rc;
+}
+
+/* ---- threads of libprof's own ---------------------------------------------------------------- */
+
+/* They take none of the program's signals. SIGPROF stays open, or they would be missing in profiles. */
+int prof_own_thread(unsigned long *thread, const char *name, void *(*fn)(void *), void *arg)
+{
+    sigset_t all, old;
+    pthread_t made;
+    sigfillset(&all);
+    sigdelset(&all, SIGPROF);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int err = real_pthread_create(&made, NULL, fn, arg);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (err)
+        return err == ENOMEM ? -ENOMEM : -EAGAIN;
+    pthread_setname_np(made, name);
+    *thread = made;
+    return 0;
+}
+
+void prof_own_join(unsigned long thread)
+{
+    pthread_join(thread, NULL);
 }
 
 /* ---- discovery ------------------------------------------------------------------------------- */
@@ -387,6 +415,7 @@ static void after_fork_in_child(void)
     prof_lock_fork_child();
     prof_dump_fork_child();
     prof_sched_fork_child();
+    prof_trace_fork_child();
     after_fork();
 }
 

@@ -17,6 +17,7 @@ enum {
     FLUSH_BYTES = 64 * 1024,
     GZIP_WINDOW_BITS = 15 + 16,
     WIRE_VARINT = 0,
+    WIRE_FIXED64 = 1,
     WIRE_LENGTH = 2,
     VARINT_MAX = 10
 };
@@ -164,6 +165,18 @@ void prof_wire_uint(struct prof_wire *w, int field, uint64_t value)
         return;
     size_t n = put_varint(at, key(field, WIRE_VARINT));
     w->size += n + put_varint(at + n, value);
+    flush_if_full(w);
+}
+
+void prof_wire_fixed64(struct prof_wire *w, int field, uint64_t value)
+{
+    unsigned char *at = reserve(w, VARINT_MAX + sizeof value);
+    if (!at)
+        return;
+    size_t n = put_varint(at, key(field, WIRE_FIXED64));
+    for (size_t i = 0; i < sizeof value; i++)
+        at[n++] = (unsigned char)(value >> 8 * i);
+    w->size += n;
     flush_if_full(w);
 }
 

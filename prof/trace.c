@@ -1,0 +1,192 @@
+/* A trace to a descriptor: generations (drain.c) become chunks of packets (perfetto.c) and are
+ * written as they come.
+ *
+ * The drain thread encodes and writes; while a slow descriptor keeps it, the rings fill up, and
+ * then drop. */
+#include "prof/trace_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { QUEUE_MAX = 64, RING_BYTES_MIN = 4 << 10, RING_BYTES_MAX = 1 << 30 };
+
+static atomic_bool active;
+static struct prof_lock start_lock; /* one start or stop at a time */
+
+/* guarded by prof_drain_lock */
+static struct prof_generation *queue[QUEUE_MAX];
+static size_t queued;
+static bool taking;
+
+/* guarded by out_lock */
+static struct prof_lock out_lock;
+static int out_fd = -1, out_error;
+static int64_t began_ns;
+static struct prof_wakes wakes;
+static _Atomic uint64_t out_bytes;
+static _Atomic uint32_t sequences; /* of all chunks of the process, so that files may be joined */
+
+/* ---- generations ----------------------------------------------------------------------------- */
+
+void prof_trace_take(struct prof_generation *g)
+{
+    if (!taking)
+        return;
+    if (queued ==
+        QUEUE_MAX) { /* nobody reads what is written; this is the only place where it can be lost */
+        queue[queued - 1]->dropped += g->events + g->dropped;
+        return;
+    }
+    atomic_fetch_add(&g->users, 1);
+    queue[queued++] = g;
+}
+
+static struct prof_generation *next_queued(bool *last)
+{
+    prof_lock(&prof_drain_lock);
+    struct prof_generation *g = queued ? queue[0] : NULL;
+    if (g)
+        memmove(queue, queue + 1, --queued * sizeof queue[0]);
+    *last = queued == 0 && !taking;
+    prof_unlock(&prof_drain_lock);
+    return g;
+}
+
+static int write_chunk(const struct prof_generation *g, bool last)
+{
+    struct prof_wire w;
+    struct prof_chunk c = {.generation = g, .last = last, .file_begin_ns = began_ns};
+    c.first = atomic_load(&out_bytes) == 0;
+    c.sequence = atomic_fetch_add(&sequences, 1) + 1;
+    c.wakes = &wakes;
+    prof_wire_open(&w);
+    prof_perfetto_chunk(&w, &c);
+    int rc = prof_wire_close(&w);
+    if (rc == 0)
+        rc = prof_write_all(out_fd, w.data, w.size);
+    if (rc == 0)
+        atomic_fetch_add(&out_bytes, w.size);
+    free(w.data);
+    return rc;
+}
+
+void prof_trace_write_out(void)
+{
+    struct prof_generation *g;
+    bool last;
+    prof_lock(&out_lock);
+    while ((g = next_queued(&last))) {
+        if (out_error == 0)
+            out_error = write_chunk(g, last);
+        prof_generation_release(g);
+    }
+    prof_unlock(&out_lock);
+}
+
+/* ---- start and stop -------------------------------------------------------------------------- */
+
+static int check(const struct prof_trace_options *o)
+{
+    bool fits =
+        o->ring_bytes == 0 || (o->ring_bytes >= RING_BYTES_MIN && o->ring_bytes <= RING_BYTES_MAX);
+    return fits && (o->total_bytes == 0 || o->total_bytes >= RING_BYTES_MIN) ? 0 : -EINVAL;
+}
+
+static void begin_taking_locked(void)
+{
+    taking = true;
+}
+
+/* The last in the queue is the last of the trace. */
+static void end_taking_locked(void)
+{
+    taking = false;
+}
+
+static int start_locked(int fd, const struct prof_trace_options *o)
+{
+    if (atomic_load(&active))
+        return -EBUSY;
+    int rc = prof_drain_begin(o);
+    if (rc < 0)
+        return rc;
+    prof_lock(&out_lock);
+    out_fd = fd;
+    out_error = 0;
+    began_ns = prof_now_ns();
+    atomic_store(&out_bytes, 0);
+    prof_wakes_drop(&wakes);
+    wakes = (struct prof_wakes){.window = prof_flight_active()};
+    prof_unlock(&out_lock);
+    prof_drain_flush(begin_taking_locked); /* what came before is the flight recorder's alone */
+    atomic_store(&active, true);
+    return 0;
+}
+
+int prof_trace_start(int fd, const struct prof_trace_options *options)
+{
+    static const struct prof_trace_options defaults;
+    const struct prof_trace_options *o = options ? options : &defaults;
+    int flags = fcntl(fd, F_GETFL), rc = check(o);
+    if (rc < 0)
+        return rc;
+    if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
+        return -EBADF;
+    prof_init();
+    prof_self();
+    prof_enter();
+    prof_lock(&start_lock);
+    rc = start_locked(fd, o);
+    prof_unlock(&start_lock);
+    prof_leave();
+    return rc;
+}
+
+static int stop_locked(void)
+{
+    if (!atomic_load(&active))
+        return -EINVAL;
+    prof_drain_flush(end_taking_locked);
+    prof_trace_write_out();
+    atomic_store(&active, false);
+    prof_drain_end();
+    return out_error;
+}
+
+int prof_trace_stop(void)
+{
+    int saved = errno;
+    prof_enter();
+    prof_lock(&start_lock);
+    int rc = stop_locked();
+    prof_unlock(&start_lock);
+    prof_leave();
+    errno = saved;
+    return rc;
+}
+
+bool prof_trace_active(void)
+{
+    return atomic_load(&active);
+}
+
+void prof_trace_stats(struct prof_trace_stats *out)
+{
+    prof_enter();
+    prof_drain_stats(out);
+    out->bytes = atomic_load(&out_bytes);
+    prof_leave();
+}
+
+void prof_trace_fork_child(void)
+{
+    atomic_store(&active, false);
+    start_lock = out_lock = (struct prof_lock){0};
+    queued = 0;
+    taking = false;
+    prof_flight_fork_child();
+    prof_trigger_fork_child();
+    prof_drain_fork_child();
+}
