@@ -222,6 +222,8 @@ $(pprof): pprof-%: build $(viewer)
 ## BEFORE= AFTER=          other variants: make compare-fib AFTER=iterative
 ## PORT_FIB_BEFORE=18090   and _AFTER=18091; PORT_ALLOC_ 18092, 18093; PORT_MUTEX_ 18094, 18095
 
+include scripts/memory.mk
+
 ##@ Measuring this kit
 .PHONY: perf
 perf: build $(perfbins) ## what profiling costs, against the bars set for it; T=NAME runs one

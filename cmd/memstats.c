@@ -36,6 +36,14 @@ static void put_allocator(FILE *f, const struct prof_memstats *m)
     put_bytes(f, "heap in all", m->heap_sys_bytes, m->allocator);
 }
 
+static void put_collector(FILE *f, const struct prof_collector_stats *c)
+{
+    put_count(f, "collections", c->collections, "collector");
+    put_bytes(f, "live after the last", c->live_bytes, "collector");
+    put_bytes(f, "its heap now", c->heap_bytes, "collector");
+    put_bytes(f, "its heap in all", c->system_bytes, "collector");
+}
+
 void memstats_print(FILE *f)
 {
     struct prof_memstats m;
@@ -48,6 +56,8 @@ void memstats_print(FILE *f)
     put_sampled(f, &m);
     if (*m.allocator)
         put_allocator(f, &m);
+    if (m.collector.system_bytes)
+        put_collector(f, &m.collector);
     put_bytes(f, "of the profiler", m.profiler_bytes, "counted");
     put_bytes(f, "writable memory", m.sys_bytes, "kernel");
     put_bytes(f, "resident", m.resident_bytes, "kernel");

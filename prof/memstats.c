@@ -163,6 +163,7 @@ void prof_memstats(struct prof_memstats *out)
     out->objects = less(counts.mallocs, counts.frees);
     out->total_alloc_bytes = counts.alloc_bytes;
     out->profiler_bytes = prof_pages_held();
+    prof_collector_stats(&out->collector);
     prof_leave();
     errno = saved;
 }
@@ -174,34 +175,51 @@ static void put(FILE *f, const char *name, uint64_t value)
     fprintf(f, "# %s = %" PRIu64 "\n", name, value);
 }
 
-/* Go's last 256 pauses. */
-static void put_pauses(FILE *f, const char *name)
+/* Go has room for the last 256 pauses. Ours are known by their sum and the longest, so there are
+ * none to show. */
+static void put_pauses(FILE *f, const char *name, bool collected)
 {
     fprintf(f, "# %s = [", name);
-    for (int i = 0; i < 256; i++)
+    for (int i = 0; i < 256 && !collected; i++)
         fputs(i ? " 0" : "0", f);
     fputs("]\n", f);
 }
 
-static void put_collector(FILE *f)
+/* When the last collection ended, in nanoseconds since 1970; 0: there was none. */
+static uint64_t last_collection_ns(const struct prof_collector_stats *c)
 {
-    put(f, "NextGC", 0);
-    put(f, "LastGC", 0);
-    put_pauses(f, "PauseNs");
-    put_pauses(f, "PauseEnd");
-    put(f, "NumGC", 0);
-    put(f, "NumForcedGC", 0);
-    fputs("# GCCPUFraction = 0\n# DebugGC = false\n", f);
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t now_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+    return c->last_end_ns ? (uint64_t)(now_ns - (prof_now_ns() - c->last_end_ns)) : 0;
+}
+
+static void put_collector(FILE *f, const struct prof_collector_stats *c)
+{
+    put(f, "NextGC", c->goal_bytes);
+    put(f, "LastGC", last_collection_ns(c));
+    put_pauses(f, "PauseNs", c->collections > 0);
+    put_pauses(f, "PauseEnd", c->collections > 0);
+    put(f, "NumGC", c->collections);
+    if (c->collections) { /* how many were asked for, and its share of the CPU, it does not say */
+        put(f, "PauseTotalNs", c->pause_total_ns);
+        put(f, "PauseMaxNs", c->pause_max_ns);
+    } else {
+        fputs("# NumForcedGC = 0\n# GCCPUFraction = 0\n", f);
+    }
+    fputs("# DebugGC = false\n", f);
 }
 
 /* Go's lines in Go's order, so that what reads the one reads the other. Sys is the sum of the *Sys
  * values here, too: what nobody counts apart (stacks, static data, the allocator's own tables) is
- * in OtherSys, not in lines of its own. */
+ * in OtherSys, not in lines of its own. A collector's heap is heap, as it is in Go. */
 void prof_memstats_put(FILE *f)
 {
     struct prof_memstats m;
     prof_memstats(&m);
-    uint64_t alloc = *m.allocator ? m.heap_alloc_bytes : m.sampled_inuse_bytes;
+    const struct prof_collector_stats *c = &m.collector;
+    uint64_t heap_sys = m.heap_sys_bytes + c->system_bytes;
+    uint64_t alloc = (*m.allocator ? m.heap_alloc_bytes : m.sampled_inuse_bytes) + c->heap_bytes;
     fputs("\n# runtime.MemStats\n", f);
     put(f, "Alloc", alloc);
     put(f, "TotalAlloc", m.total_alloc_bytes);
@@ -210,15 +228,15 @@ void prof_memstats_put(FILE *f)
     put(f, "Mallocs", m.mallocs);
     put(f, "Frees", m.frees);
     put(f, "HeapAlloc", alloc);
-    put(f, "HeapSys", m.heap_sys_bytes);
-    put(f, "HeapIdle", m.heap_idle_bytes);
-    put(f, "HeapInuse", m.heap_inuse_bytes);
+    put(f, "HeapSys", heap_sys);
+    put(f, "HeapIdle", m.heap_idle_bytes + less(c->system_bytes, c->heap_bytes));
+    put(f, "HeapInuse", m.heap_inuse_bytes + c->heap_bytes);
     put(f, "HeapReleased", m.heap_released_bytes);
     put(f, "HeapObjects", m.objects);
     fputs("# Stack = 0 / 0\n# MSpan = 0 / 0\n# MCache = 0 / 0\n", f);
     put(f, "BuckHashSys", m.profiler_bytes);
     put(f, "GCSys", 0);
-    put(f, "OtherSys", less(m.sys_bytes, m.heap_sys_bytes + m.profiler_bytes));
-    put_collector(f);
+    put(f, "OtherSys", less(m.sys_bytes, heap_sys + m.profiler_bytes));
+    put_collector(f, c);
     put(f, "MaxRSS", m.peak_resident_bytes);
 }

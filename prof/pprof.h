@@ -104,45 +104,6 @@ struct prof_alloc_counts {
  * one allocation of the new size and one free. libprof's own allocations are not counted. */
 PROF_API void prof_alloc_counts(struct prof_alloc_counts *out);
 
-/* ---- memory statistics ------------------------------------------------------------------------ */
-
-/* Where the program's memory is, as Go's runtime.MemStats. Bytes, unless a name says otherwise. The figures are read one
- * after the other while the program runs: each is of its own moment, some microseconds apart. */
-struct prof_memstats {
-    /* Counted in every call of malloc's family: exact, as prof_alloc_counts says. */
-    uint64_t mallocs, frees;    /* allocations and frees since start */
-    uint64_t objects;           /* mallocs - frees: blocks in use. What was allocated before libprof was ready (by the
-                                 * loader, mostly) and freed since makes it too small, by some dozens at most */
-    uint64_t total_alloc_bytes; /* asked for, since start; never falls */
-
-    /* From the heap samples: an estimate of the bytes asked for by blocks in use. The truth lies within twice the error
-     * in 19 of 20 cases; with few samples (an error of half the estimate or more) that is no more than a hint. The
-     * error is 0 when every block was sampled (rate 1). What was allocated while the rate was 0 is not in it. */
-    uint64_t sampled_inuse_bytes;
-    uint64_t sampled_error_bytes; /* one standard deviation */
-
-    /* From the allocator's own books: exact for it, so sizes are as it rounds them, and what libc and libprof allocate for
-     * themselves is in it. All 0 when allocator is "". */
-    const char *allocator;        /* "tcmalloc", "glibc", "jemalloc"; "": another one */
-    uint64_t heap_alloc_bytes;    /* blocks in the program's hands. glibc counts those in a thread's cache (tcache) too,
-                                   * up to some 200 KiB a thread */
-    uint64_t heap_inuse_bytes;    /* pages with such blocks, and with free ones between them; glibc: heap_alloc_bytes */
-    uint64_t heap_idle_bytes;     /* the rest of heap_sys_bytes, released or not */
-    uint64_t heap_released_bytes; /* of these, given back to the kernel with the addresses kept; glibc does not count
-                                   * it: 0 */
-    uint64_t heap_sys_bytes;      /* address space got from the kernel for all of that */
-
-    /* From the kernel (proc(5), status), in pages; its counters lag behind by up to some 100 KiB a CPU. 0: no /proc. */
-    uint64_t sys_bytes;           /* VmData + VmStk: writable private memory, touched or not: heap, stacks, static data */
-    uint64_t resident_bytes;      /* VmRSS: in memory now, code and files included */
-    uint64_t peak_resident_bytes; /* VmHWM: the most that ever was */
-
-    uint64_t profiler_bytes; /* libprof's own tables; exact. In sys_bytes, not in heap_sys_bytes */
-};
-
-/* Takes the time of reading /proc/self/status and walking the heap's buckets: some ten microseconds and more. */
-PROF_API void prof_memstats(struct prof_memstats *out);
-
 /* ---- labels ---------------------------------------------------------------------------------- */
 
 /* Labels are key=value pairs on the calling thread's samples. A thread starts with those of the thread that
@@ -216,6 +177,49 @@ PROF_API int prof_collect(void);
 
 /* -ENOENT: there is no collector, or it has no stats. */
 PROF_API int prof_collector_stats(struct prof_collector_stats *out);
+
+/* ---- memory statistics ------------------------------------------------------------------------ */
+
+/* Where the program's memory is, as Go's runtime.MemStats. Bytes, unless a name says otherwise. The figures are read one
+ * after the other while the program runs: each is of its own moment, some microseconds apart. */
+struct prof_memstats {
+    /* Counted in every call of malloc's family: exact, as prof_alloc_counts says. */
+    uint64_t mallocs, frees;    /* allocations and frees since start */
+    uint64_t objects;           /* mallocs - frees: blocks in use. What was allocated before libprof was ready (by the
+                                 * loader, mostly) and freed since makes it too small, by some dozens at most */
+    uint64_t total_alloc_bytes; /* asked for, since start; never falls */
+
+    /* From the heap samples: an estimate of the bytes asked for by blocks in use. The truth lies within twice the error
+     * in 19 of 20 cases; with few samples (an error of half the estimate or more) that is no more than a hint. The
+     * error is 0 when every block was sampled (rate 1). What was allocated while the rate was 0 is not in it. */
+    uint64_t sampled_inuse_bytes;
+    uint64_t sampled_error_bytes; /* one standard deviation */
+
+    /* From the allocator's own books: exact for it, so sizes are as it rounds them, and what libc and libprof allocate for
+     * themselves is in it. All 0 when allocator is "". */
+    const char *allocator;        /* "tcmalloc", "glibc", "jemalloc"; "": another one */
+    uint64_t heap_alloc_bytes;    /* blocks in the program's hands. glibc counts those in a thread's cache (tcache) too,
+                                   * up to some 200 KiB a thread */
+    uint64_t heap_inuse_bytes;    /* pages with such blocks, and with free ones between them; glibc: heap_alloc_bytes */
+    uint64_t heap_idle_bytes;     /* the rest of heap_sys_bytes, released or not */
+    uint64_t heap_released_bytes; /* of these, given back to the kernel with the addresses kept; glibc does not count
+                                   * it: 0 */
+    uint64_t heap_sys_bytes;      /* address space got from the kernel for all of that */
+
+    /* From the kernel (proc(5), status), in pages; its counters lag behind by up to some 100 KiB a CPU. 0: no /proc. */
+    uint64_t sys_bytes;           /* VmData + VmStk: writable private memory, touched or not: heap, stacks, static data */
+    uint64_t resident_bytes;      /* VmRSS: in memory now, code and files included */
+    uint64_t peak_resident_bytes; /* VmHWM: the most that ever was */
+
+    uint64_t profiler_bytes; /* libprof's own tables; exact. In sys_bytes, not in heap_sys_bytes */
+
+    /* From the program's collector (prof_set_collector), as exact as it says it is. What it hands out is in none of the
+     * figures above but the kernel's. All 0 without one. */
+    struct prof_collector_stats collector;
+};
+
+/* Takes the time of reading /proc/self/status and walking the heap's buckets: some ten microseconds and more. */
+PROF_API void prof_memstats(struct prof_memstats *out);
 
 /* ---- what could not be recorded -------------------------------------------------------------- */
 

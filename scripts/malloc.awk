@@ -147,9 +147,10 @@ END {
         sub(/ +$/, "", line)
         print line
     }
-    print "\nmedians; the change is against the same allocator's defaults, ~ where these runs do not show one; failed: allocations"
-    print "that gave NULL. GOGC has no analogue: it says how much garbage may pile up, and here nothing does. What it trades, memory"
-    print "for time, is traded here by the memory that caches keep and by when free pages go back to the kernel."
+    print "\nmedians; the change is against the same allocator's defaults, ~ where these runs do not show one. failed: allocations"
+    print "that gave NULL. glibc adjusts its two thresholds by itself until one of them is set. GOGC has no analogue: it says how"
+    print "much garbage may pile up, and here nothing does; what it trades, memory for time, is traded here by the memory that"
+    print "caches keep and by how soon free pages go back to the kernel, which in Go the scavenger does, beside the program."
 
     print ""
     if (runs[0] < 5) {

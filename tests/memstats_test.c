@@ -271,6 +271,44 @@ static void the_texts_figures_add_up(void **state)
     assert_int_equal(value_of(text, "NumGC"), 0);
 }
 
+/* ---- a collector ----------------------------------------------------------------------------- */
+
+static void collect(void) {}
+
+static void collector_stats(struct prof_collector_stats *out)
+{
+    *out = (struct prof_collector_stats){.collections = 3,
+                                         .pause_total_ns = 900,
+                                         .pause_max_ns = 500,
+                                         .live_bytes = 100,
+                                         .heap_bytes = 5000,
+                                         .goal_bytes = 200,
+                                         .system_bytes = 8192,
+                                         .last_end_ns = 1};
+}
+
+static void a_collectors_heap_is_heap(void **state)
+{
+    static const struct prof_collector collector = {.collect = collect, .stats = collector_stats};
+    struct prof_memstats m;
+    (void)state;
+    prof_memstats(&m);
+    assert_int_equal(m.collector.collections, 0);
+    assert_int_equal(prof_set_collector(&collector), 0);
+    prof_memstats(&m);
+    char *text = heap_text();
+    prof_set_collector(NULL);
+    assert_int_equal(m.collector.collections, 3);
+    assert_int_equal(m.collector.heap_bytes, 5000);
+    assert_int_equal(value_of(text, "NumGC"), 3);
+    assert_int_equal(value_of(text, "NextGC"), 200);
+    assert_int_equal(value_of(text, "PauseTotalNs"), 900);
+    assert_true(value_of(text, "LastGC") > 0);
+    assert_int_equal(value_of(text, "HeapSys"),
+                     value_of(text, "HeapInuse") + value_of(text, "HeapIdle"));
+    assert_non_null(strstr(text, "\n# PauseNs = []\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +322,7 @@ int main(void)
         cmocka_unit_test(threads_may_ask_at_once),
         cmocka_unit_test(the_text_has_gos_lines),
         cmocka_unit_test(the_texts_figures_add_up),
+        cmocka_unit_test(a_collectors_heap_is_heap),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
