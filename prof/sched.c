@@ -22,12 +22,13 @@ enum {
     RING_BYTES_MAX = 512 << 10, /* what perf_event_mlock_kb allows everybody for one CPU */
     RING_BYTES_MIN = 16 << 10,
     RINGS_BYTES = 16 << 20, /* for all CPUs */
-    OWN_MAX = 1024,
+    DEPARTED_MAX = 256,
     CREATORS_WAIT_NS = 100 * 1000 * 1000,
 };
 
 struct found { /* a thread that was there at the start */
     pid_t tid;
+    int64_t cpu_ns;
     struct prof_delay delay;
 };
 
@@ -54,13 +55,13 @@ static struct {
 
 static char missing[512];
 static _Atomic uint64_t lost;
-atomic_bool prof_sched_active;
+static atomic_bool active;
 
-static struct { /* the sums that threads have read themselves since the last reading */
+static struct { /* the last sums of threads that have ended since the last reading */
     struct prof_lock lock;
     size_t n;
-    struct prof_delay delay[OWN_MAX];
-} own;
+    struct prof_delay delay[DEPARTED_MAX];
+} departed;
 
 /* ---- pthread_create waits -------------------------------------------------------------------- */
 
@@ -258,6 +259,14 @@ static int open_events_of(pid_t tid)
     return 0;
 }
 
+static int64_t cpu_time_ns(pid_t tid)
+{
+    struct timespec ts = {0};
+
+    clock_gettime(prof_thread_cpu_clock(tid), &ts);
+    return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
 static void add_found(pid_t tid)
 {
     struct found *f;
@@ -266,6 +275,7 @@ static void add_found(pid_t tid)
         return;
     f = &sched.found[sched.nfound++];
     f->tid = tid;
+    f->cpu_ns = cpu_time_ns(tid);
     sched.has_sums |= prof_delay_read(sched.tasks, tid, &f->delay);
     f->delay.before = true;
 }
@@ -323,7 +333,7 @@ static int start(void)
     missing[0] = '\0';
     sched.pid = getpid();
     sched.tasks = prof_tasks_open();
-    own.n = 0;
+    departed.n = 0;
     close_creation();
     sched.begin_ns = prof_now_ns();
     err = open_rings();
@@ -346,7 +356,7 @@ int prof_sched_start(void)
     if (!sched.users)
         err = start();
     sched.users += err == 0;
-    atomic_store(&prof_sched_active, sched.users > 0);
+    atomic_store(&active, sched.users > 0);
     prof_unlock(&sched.lock);
     prof_leave();
     return err;
@@ -357,7 +367,7 @@ void prof_sched_stop(void)
     prof_enter();
     prof_lock(&sched.lock);
     if (sched.users && --sched.users == 0) {
-        atomic_store(&prof_sched_active, false);
+        atomic_store(&active, false);
         release(true);
     }
     prof_unlock(&sched.lock);
@@ -397,17 +407,9 @@ static bool take_records(struct prof_sched_batch *b, size_t max)
     return !r;
 }
 
-/* Without a record, it has used all the time since. */
-static bool ran_unseen(const struct found *f)
-{
-    struct prof_delay now;
-
-    return prof_delay_read(sched.tasks, f->tid, &now) &&
-           now.cpu_ns - f->delay.cpu_ns > (now.time_ns - f->delay.time_ns) / 2;
-}
-
-/* Its first record says so, or it has none because nothing has stopped it yet. */
-static bool ran_since_start(const struct found *f, struct prof_switch *s)
+/* It has run since the start: its first record says so, or it has none and has used all the time.
+ */
+static bool ran_since_start(const struct found *f, int64_t passed_ns, struct prof_switch *s)
 {
     const struct prof_sched_thread *t = prof_sched_thread_find(&sched.threads, f->tid);
     struct prof_task task;
@@ -415,7 +417,8 @@ static bool ran_since_start(const struct found *f, struct prof_switch *s)
     *s = (struct prof_switch){.time_ns = sched.begin_ns, .tid = f->tid, .kind = PROF_SWITCH_IN};
     if (t)
         s->cpu = t->first_cpu;
-    else if (ran_unseen(f) && prof_task_read(sched.tasks, f->tid, &task))
+    else if (cpu_time_ns(f->tid) - f->cpu_ns > passed_ns / 2 &&
+             prof_task_read(sched.tasks, f->tid, &task))
         s->cpu = (uint16_t)task.cpu;
     else
         return false;
@@ -425,11 +428,12 @@ static bool ran_since_start(const struct found *f, struct prof_switch *s)
 /* Before the first records. There cannot be more of them than CPUs. */
 static void add_those_that_ran(struct prof_sched_batch *b)
 {
+    int64_t passed_ns = prof_now_ns() - sched.begin_ns;
     size_t n = 0;
     struct prof_switch s;
 
     for (size_t i = 0; i < sched.nfound && n < (size_t)sched.nrings; i++)
-        if (b->nswitches < b->max_switches && ran_since_start(&sched.found[i], &s)) {
+        if (b->nswitches < b->max_switches && ran_since_start(&sched.found[i], passed_ns, &s)) {
             memmove(b->switches + n + 1, b->switches + n,
                     (b->nswitches++ - n) * sizeof *b->switches);
             b->switches[n++] = s;
@@ -438,28 +442,15 @@ static void add_those_that_ran(struct prof_sched_batch *b)
         }
 }
 
-static size_t room(const struct prof_sched_batch *b)
-{
-    return b->max_delays - b->ndelays;
-}
-
-static void take_own(struct prof_sched_batch *b)
-{
-    prof_lock(&own.lock);
-    size_t n = own.n < room(b) ? own.n : room(b);
-    memcpy(b->delays + b->ndelays, own.delay, n * sizeof *own.delay);
-    memmove(own.delay, own.delay + n, (own.n - n) * sizeof *own.delay);
-    own.n -= n;
-    b->ndelays += n;
-    prof_unlock(&own.lock);
-}
-
 static void take_delays(struct prof_sched_batch *b)
 {
-    while (sched.told < sched.nfound && room(b))
+    while (sched.told < sched.nfound && b->ndelays < b->max_delays)
         b->delays[b->ndelays++] = sched.found[sched.told++].delay;
-    take_own(b);
     prof_sched_delays(&sched.threads, sched.tasks, b);
+    prof_lock(&departed.lock);
+    while (departed.n && b->ndelays < b->max_delays)
+        b->delays[b->ndelays++] = departed.delay[--departed.n];
+    prof_unlock(&departed.lock);
 }
 
 /* The sums are asked for between two readings of the records, so that a sum's time lies within the
@@ -495,29 +486,28 @@ size_t prof_sched_running(struct prof_switch *out, size_t max)
 
 /* ---- threads and processes ------------------------------------------------------------------- */
 
-void prof_sched_note_self(void)
+void prof_sched_thread_exit(void)
 {
-    struct prof_delay sums;
+    struct prof_delay last;
     int tasks;
 
-    if (!atomic_load_explicit(&prof_sched_active, memory_order_relaxed) ||
-        (tasks = prof_tasks_open()) < 0)
+    if (!atomic_load_explicit(&active, memory_order_relaxed) || (tasks = prof_tasks_open()) < 0)
         return;
-    bool known = prof_delay_read(tasks, prof_gettid(), &sums);
+    bool known = prof_delay_read(tasks, prof_gettid(), &last);
     close(tasks);
-    prof_lock(&own.lock);
-    if (known && own.n < OWN_MAX)
-        own.delay[own.n++] = sums;
-    prof_unlock(&own.lock);
+    prof_lock(&departed.lock);
+    if (known && departed.n < DEPARTED_MAX)
+        departed.delay[departed.n++] = last;
+    prof_unlock(&departed.lock);
 }
 
 /* The parent's events are open here, too; its rings are not mapped. */
 void prof_sched_fork_child(void)
 {
-    atomic_store(&prof_sched_active, false);
+    atomic_store(&active, false);
     atomic_store(&creating, 0);
     sched.lock = (struct prof_lock){0};
-    own.lock = (struct prof_lock){0};
+    departed.lock = (struct prof_lock){0};
     if (sched.users)
         release(false);
     sched.users = 0;

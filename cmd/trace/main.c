@@ -1,24 +1,26 @@
 /* trace: looks at the traces that libprof records. */
-#include "cmd/trace/model.h"
+#include "cmd/trace/page.h"
 
-#include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 int main(int argc, char **argv)
 {
     char error[TRACE_ERROR_BYTES];
+    struct page_options page = {.open_browser = true};
 
-    if (argc != 2) {
-        fputs("usage: trace FILE\n", stderr);
+    if (argc == 3 && strncmp(argv[1], "-http=", 6) == 0)
+        page.address = argv[1] + 6;
+    else if (argc != 2 || *argv[1] == '-') {
+        fputs("usage: trace [-http=HOST:PORT] FILE\n", stderr);
         return 2;
     }
-    struct trace *t = trace_open(argv[1], true, error);
+    struct trace *t = trace_open(argv[argc - 1], true, error);
     if (!t) {
-        fprintf(stderr, "trace: %s: %s\n", argv[1], error);
+        fprintf(stderr, "trace: %s: %s\n", argv[argc - 1], error);
         return 1;
     }
-    printf("%" PRIu64 " events, %u threads, %u CPUs, %u slices, %u states, %.6f s\n", t->events,
-           t->nthreads, t->ncpus, t->nslices, t->nstates, (double)(t->end_ns - t->start_ns) / 1e9);
+    int status = page_serve(t, &page);
     trace_close(t);
-    return 0;
+    return status;
 }

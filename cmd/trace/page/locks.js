@@ -1,0 +1,106 @@
+// Locks: for each, who waited for it, who held it meanwhile, and how long. A lock is known by its address and by where
+// threads wait for it.
+import { address, count, duration, moment } from './format.js';
+import { el, jump } from './dom.js';
+import { NONE, SLICE_BLOCK } from './trace.js';
+import { stackList } from './details.js';
+import { Table } from './table.js';
+
+const LONGEST = 20;
+
+function add(map, key, length) {
+    const entry = map.get(key) ?? { key, n: 0, sum: 0, max: 0 };
+    entry.n++;
+    entry.sum += length;
+    entry.max = Math.max(entry.max, length);
+    map.set(key, entry);
+}
+
+// One entry for each lock that somebody waited for.
+export function gather(trace) {
+    const locks = new Map();
+    for (let i = 0; i < trace.nslices; i++) {
+        if (trace.slice_kind[i] !== SLICE_BLOCK || !trace.slice_has_value[i] || !trace.slice_value[i])
+            continue;
+        const key = trace.slice_value[i], length = trace.length(i);
+        let lock = locks.get(key);
+        if (!lock)
+            locks.set(key, lock = { key, n: 0, sum: 0, max: 0, slices: [], waiters: new Map(), holders: new Map(),
+                stacks: new Map(), kinds: new Map() });
+        lock.n++;
+        lock.sum += length;
+        lock.max = Math.max(lock.max, length);
+        lock.slices.push(i);
+        add(lock.waiters, trace.threadOf(i), length);
+        add(lock.holders, trace.slice_holder[i], length);
+        add(lock.stacks, trace.slice_stack[i], length);
+        add(lock.kinds, trace.slice_name[i], length);
+    }
+    return [...locks.values()];
+}
+
+const byTime = (map) => [...map.values()].sort((a, b) => b.sum - a.sum);
+
+// The innermost function that is not the lock call itself: where in the program it is.
+function place(trace, stack) {
+    const frames = trace.frames(stack);
+    const own = frames.find((f) => !/^(__)?(pthread_|prof_|sem_|mtx_|cnd_|call_|wait_|lll_|futex)/.test(f.name));
+    return own?.name ?? frames[0]?.name ?? '';
+}
+
+function people(app, caption, entries) {
+    const { trace } = app;
+    const name = (e) => e.key === NONE || e.key < 0 ? 'unknown' : trace.threadName(e.key);
+    return new Table({ caption, rows: entries, sort: 'time', columns: [
+        { name: 'thread', value: name, show: (e) => name(e) === 'unknown' ? name(e) : jump(name(e), () =>
+            app.toThread(e.key), 'show it in the timeline') },
+        { name: 'waits', num: true, value: (e) => e.n, show: (e) => count(e.n) },
+        { name: 'time', num: true, value: (e) => e.sum, show: (e) => duration(e.sum) },
+        { name: 'longest', num: true, value: (e) => e.max, show: (e) => duration(e.max) },
+    ] }).node;
+}
+
+function longest(app, lock) {
+    const { trace } = app;
+    const rows = [...lock.slices].sort((a, b) => trace.length(b) - trace.length(a)).slice(0, LONGEST);
+    const name = (t) => t === NONE || t < 0 ? 'unknown' : trace.threadName(t);
+    return new Table({ caption: rows.length < lock.n ? `The ${LONGEST} longest waits` : 'All waits', sort: 'waited', rows,
+        columns: [
+            { name: 'at', value: (i) => trace.slice_start[i], show: (i) => jump(moment(trace.slice_start[i]), () =>
+                app.toItem({ type: 'slice', index: i, thread: trace.threadOf(i) }), 'show it in the timeline') },
+            { name: 'waited', num: true, value: (i) => trace.length(i), show: (i) => duration(trace.length(i)) },
+            { name: 'thread', value: (i) => name(trace.threadOf(i)) },
+            { name: 'held by', value: (i) => name(trace.slice_holder[i]) },
+            { name: 'woken by', value: (i) => name(trace.slice_waker[i]) },
+        ] }).node;
+}
+
+function unfolded(app, lock) {
+    const stacks = byTime(lock.stacks).slice(0, 3).map((s) => stackList(app.trace, s.key,
+        `Where threads waited: ${duration(s.sum)} here`));
+    return el('div', { class: 'unfolded' }, people(app, 'Who waited', byTime(lock.waiters)),
+        people(app, 'Who held it when a wait began', byTime(lock.holders)), longest(app, lock),
+        ...stacks.filter(Boolean));
+}
+
+export function build(app, params) {
+    const { trace } = app, locks = gather(trace);
+    const top = (map) => byTime(map)[0];
+    const table = new Table({ caption: 'Locks, conditions, semaphores and barriers that threads waited for', rows: locks,
+        sort: 'waited', open: (l) => unfolded(app, l),
+        empty: 'No thread waited for a lock while the trace ran.', columns: [
+            { name: 'address', value: (l) => l.key, show: (l) => el('code', {}, address(l.key)) },
+            { name: 'call', value: (l) => trace.text(top(l.kinds).key) },
+            { name: 'where', what: 'the function that waits most', value: (l) => place(trace, top(l.stacks).key),
+                show: (l) => el('code', {}, place(trace, top(l.stacks).key)) },
+            { name: 'waits', num: true, value: (l) => l.n, show: (l) => count(l.n) },
+            { name: 'waited', num: true, value: (l) => l.sum, show: (l) => duration(l.sum) },
+            { name: 'average', num: true, value: (l) => l.sum / l.n, show: (l) => duration(l.sum / l.n) },
+            { name: 'longest', num: true, value: (l) => l.max, show: (l) => duration(l.max) },
+            { name: 'threads', what: 'how many threads waited', num: true, value: (l) => l.waiters.size },
+        ] });
+    const chosen = locks.find((l) => address(l.key) === params.get('lock'));
+    if (chosen)
+        table.unfold(chosen);
+    return [table.node];
+}

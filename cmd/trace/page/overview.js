@@ -1,0 +1,93 @@
+// The strip above the timeline: the whole trace, as the number of threads in each state over time, with a frame around
+// what the timeline shows. Also the ruler.
+import { CLASSES, GONE, SLEEP, WAIT, OTHER, IO } from './palette.js';
+import { tick } from './format.js';
+
+const BUCKETS = 1200;
+const QUIET = [SLEEP, WAIT, IO, OTHER, GONE]; // left out: hundreds of sleeping threads would hide the busy ones
+
+// Nanoseconds of all threads in each class, for each of BUCKETS parts of the trace.
+export function sumBuckets(trace) {
+    const sums = new Float64Array(BUCKETS * CLASSES), each = trace.end / BUCKETS;
+    const { state_start: starts, state_end: ends, state_class: kinds } = trace;
+    for (let i = 0; i < kinds.length; i++) {
+        let b = Math.max(0, Math.floor(starts[i] / each));
+        for (let t = starts[i]; t < ends[i] && b < BUCKETS; b++) {
+            const end = Math.min(ends[i], (b + 1) * each);
+            sums[b * CLASSES + kinds[i]] += end - t;
+            t = end;
+        }
+    }
+    return sums;
+}
+
+export class Overview {
+    constructor(canvas, trace) {
+        this.canvas = canvas;
+        this.trace = trace;
+        this.sums = sumBuckets(trace);
+        this.top = 1;
+        for (let b = 0; b < BUCKETS; b++)
+            this.top = Math.max(this.top, this.#busy(b));
+    }
+
+    #busy(b) {
+        let sum = 0;
+        for (let c = 0; c < CLASSES; c++)
+            if (!QUIET.includes(c))
+                sum += this.sums[b * CLASSES + c];
+        return sum;
+    }
+
+    draw(view, width, height, ratio, colours) {
+        const { canvas } = this, c = canvas.getContext('2d');
+        canvas.width = Math.round(width * ratio);
+        canvas.height = Math.round(height * ratio);
+        c.setTransform(ratio, 0, 0, ratio, 0, 0);
+        const each = width / BUCKETS;
+        for (let b = 0; b < BUCKETS; b++) {
+            let y = height;
+            for (let k = 0; k < CLASSES; k++) {
+                if (QUIET.includes(k) || !this.sums[b * CLASSES + k])
+                    continue;
+                const h = this.sums[b * CLASSES + k] / this.top * (height - 3);
+                c.fillStyle = colours.css[k];
+                c.fillRect(b * each, y - h, Math.max(each, 1), h);
+                y -= h;
+            }
+        }
+        const x0 = view.from / this.trace.end * width, x1 = view.to / this.trace.end * width;
+        c.fillStyle = colours.dark ? 'rgba(20,24,29,.65)' : 'rgba(255,255,255,.7)';
+        c.fillRect(0, 0, x0, height);
+        c.fillRect(x1, 0, width - x1, height);
+        c.strokeStyle = colours.accent;
+        c.lineWidth = 1.5;
+        c.strokeRect(x0 + 0.75, 0.75, Math.max(2, x1 - x0) - 1.5, height - 1.5);
+    }
+}
+
+// 1, 2 or 5 times a power of ten: about `most` steps.
+export function niceStep(span, most) {
+    const raw = span / Math.max(1, most), power = 10 ** Math.floor(Math.log10(raw));
+    return [1, 2, 5, 10].map((k) => k * power).find((step) => step >= raw);
+}
+
+export function drawRuler(canvas, view, width, height, ratio, colours) {
+    const c = canvas.getContext('2d');
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+    c.setTransform(ratio, 0, 0, ratio, 0, 0);
+    c.font = '11px system-ui, sans-serif';
+    c.textBaseline = 'middle';
+    c.fillStyle = colours.dim;
+    c.strokeStyle = colours.line;
+    const step = niceStep(view.to - view.from, width / 110);
+    c.beginPath();
+    for (let k = Math.ceil(view.from / step); k * step <= view.to; k++) {
+        const x = Math.round((k * step - view.from) / (view.to - view.from) * width) + 0.5;
+        c.moveTo(x, 0);
+        c.lineTo(x, height);
+        c.fillText(tick(k * step, step), x + 4, height / 2);
+    }
+    c.stroke();
+}

@@ -1,0 +1,146 @@
+// Painting rows of intervals into pixels. A row costs by its pixels, not by its events: where several events fall into
+// one column of pixels, their shares of it are looked up in running sums and stacked, so that nothing shorter than a
+// pixel disappears and nothing is drawn twice.
+import { CLASSES, GONE } from './palette.js';
+import { gallop, gallopAbove, upperBound } from './search_sorted.js';
+import { mix } from './palette.js';
+
+export class Pixels {
+    resize(width, height) {
+        if (this.image && this.image.width === width && this.image.height === height)
+            return;
+        this.image = new ImageData(width, height);
+        this.data = new Uint32Array(this.image.data.buffer);
+        this.width = width;
+        this.height = height;
+    }
+
+    fill(x0, x1, y0, y1, colour) {
+        x0 = Math.max(0, x0);
+        x1 = Math.min(this.width, x1);
+        if (x0 >= x1)
+            return;
+        for (let y = Math.max(0, y0), to = Math.min(this.height, y1); y < to; y++)
+            this.data.fill(colour, y * this.width + x0, y * this.width + x1);
+    }
+
+    column(x, y0, y1, colour) {
+        const to = Math.min(this.height, y1);
+        for (let y = Math.max(0, y0), at = y * this.width + x; y < to; y++, at += this.width)
+            this.data[at] = colour;
+    }
+}
+
+const shares = new Float64Array(CLASSES);
+
+// One column with several states: stacked in the order of the classes, running at the bottom.
+function stack(pixels, x, y, h, span, palette) {
+    let bottom = y + h, left = 0;
+    for (let c = 0; c < CLASSES; c++) {
+        if (shares[c] <= 0 || c === GONE)
+            continue;
+        left += shares[c];
+        const top = y + h - Math.round(h * Math.min(1, left / span));
+        pixels.column(x, top, bottom, palette[c]);
+        bottom = top;
+    }
+}
+
+// Two long states that meet within a column: the larger one has it, or every edge would look like an event.
+function larger() {
+    let best = 0;
+    for (let c = 1; c < CLASSES; c++)
+        if (shares[c] > shares[best])
+            best = c;
+    return best;
+}
+
+// view: {from, perPixel}. label(i, x0, x1) is called for what is wide enough for a word.
+export function paintStates(pixels, trace, thread, view, y, h, palette, label) {
+    const { state_start: starts, state_end: ends, state_class: kinds } = trace;
+    const [lo, hi] = trace.statesOf(thread);
+    const { from, perPixel } = view;
+    let i = upperBound(ends, lo, hi, from), x = 0;
+    while (x < pixels.width && i < hi) {
+        const a = from + x * perPixel, b = a + perPixel;
+        if (starts[i] >= b) {
+            x = Math.max(x + 1, Math.floor((starts[i] - from) / perPixel));
+            continue;
+        }
+        if (starts[i] <= a && ends[i] >= b) {
+            const to = Math.max(x + 1, Math.min(pixels.width, Math.floor((ends[i] - from) / perPixel)));
+            if (kinds[i] !== GONE)
+                pixels.fill(x, to, y, y + h, palette[kinds[i]]);
+            if (to - x > 30)
+                label(i, x, to);
+            x = to;
+        } else {
+            const j = gallop(starts, i, hi, b);
+            shares.fill(0);
+            trace.addStates(i, j, a, b, shares);
+            if (j - i <= 2) {
+                const c = larger();
+                if (c !== GONE)
+                    pixels.column(x, y, y + h, palette[c]);
+            } else {
+                stack(pixels, x, y, h, perPixel, palette);
+            }
+            x++;
+        }
+        i = gallopAbove(ends, i, hi, from + x * perPixel);
+    }
+}
+
+// Intervals with gaps between them: starts, ends, and `sums`, the running sum of their lengths. colourOf(i) gives one's
+// colour. Columns that hold several are as strong as they are full; `bars` makes them as high as they are full instead.
+export function paintIntervals(pixels, columns, range, view, y, h, colourOf, background, bars, label) {
+    const { starts, ends, sums } = columns;
+    const [lo, hi] = range;
+    const { from, perPixel } = view;
+    let i = upperBound(ends, lo, hi, from), x = 0;
+    while (x < pixels.width && i < hi) {
+        const a = from + x * perPixel, b = a + perPixel;
+        if (starts[i] >= b) {
+            x = Math.max(x + 1, Math.floor((starts[i] - from) / perPixel));
+            continue;
+        }
+        if (starts[i] <= a && ends[i] >= b) {
+            const to = Math.max(x + 1, Math.min(pixels.width, Math.floor((ends[i] - from) / perPixel)));
+            const colour = colourOf(i);
+            pixels.fill(x, to, y, y + h, colour);
+            if (to - x > 3) // an edge, so that neighbours of one colour are two
+                pixels.column(to - 1, y, y + h, mix(colour, background, 0.45));
+            if (to - x > 30)
+                label(i, x, to);
+            x = to;
+        } else {
+            const j = gallop(starts, i, hi, b);
+            const full = sums[j] - sums[i] - Math.max(0, a - starts[i]) - Math.max(0, ends[j - 1] - b);
+            share(pixels, x, y, h, Math.min(1, full / perPixel), colourOf(i), background, bars);
+            x++;
+        }
+        i = gallopAbove(ends, i, hi, from + x * perPixel);
+    }
+}
+
+function share(pixels, x, y, h, full, colour, background, bars) {
+    if (bars)
+        pixels.column(x, y + h - Math.max(1, Math.round(h * full)), y + h, colour);
+    else
+        pixels.column(x, y, y + h, mix(background, colour, 0.4 + 0.6 * full));
+}
+
+// Moments: a stroke in every column that has one, stronger where there are many.
+export function paintMoments(pixels, times, range, view, y, h, colour, background) {
+    const { from, perPixel } = view;
+    const end = from + pixels.width * perPixel;
+    let [i, hi] = range;
+    i = gallop(times, i, hi, from);
+    while (i < hi && times[i] < end) {
+        const x = Math.floor((times[i] - from) / perPixel);
+        const next = gallop(times, i, hi, from + (x + 1) * perPixel);
+        if (x >= 0 && x < pixels.width)
+            pixels.column(x, y, y + h, mix(background, colour, Math.min(1, 0.55 + 0.15 * (next - i))));
+        i = Math.max(next, i + 1);
+    }
+}

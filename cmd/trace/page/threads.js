@@ -1,0 +1,103 @@
+// Thread analysis: what the threads of each start function did, and each thread by itself.
+import { CLASSES, EITHER, GONE, IO, LOCK, OTHER, RUNNABLE, RUNNING, SLEEP, STATES, WAIT } from './palette.js';
+import { Table, figure } from './table.js';
+import { count, duration } from './format.js';
+import { el, jump } from './dom.js';
+import { SLICE_SYSCALL } from './trace.js';
+
+const SHOWN = [RUNNING, RUNNABLE, LOCK, WAIT, IO, SLEEP, OTHER, EITHER];
+
+// Number, shortest and longest stretch in each class.
+function stretches(trace, thread) {
+    const n = new Float64Array(CLASSES), min = new Float64Array(CLASSES).fill(Infinity), max = new Float64Array(CLASSES);
+    const [lo, hi] = trace.statesOf(thread);
+    for (let i = lo; i < hi; i++) {
+        const c = trace.state_class[i], length = trace.state_end[i] - trace.state_start[i];
+        n[c]++;
+        min[c] = Math.min(min[c], length);
+        max[c] = Math.max(max[c], length);
+    }
+    return { n, min, max };
+}
+
+function systemCalls(trace, thread) {
+    const out = { n: 0, time: 0 };
+    for (const row of trace.threadRows[thread])
+        for (let i = trace.row_first[row]; i < trace.row_first[row + 1]; i++)
+            if (trace.slice_kind[i] === SLICE_SYSCALL) {
+                out.n++;
+                out.time += trace.length(i);
+            }
+    return out;
+}
+
+export function analyse(trace) {
+    return Array.from({ length: trace.nthreads }, (_, thread) => ({
+        thread, times: trace.times(thread), ...stretches(trace, thread), calls: systemCalls(trace, thread),
+        life: trace.thread_end[thread] - trace.thread_start[thread],
+    }));
+}
+
+function grouped(trace, rows) {
+    const groups = new Map();
+    for (const row of rows) {
+        const name = trace.startFunction(row.thread) || (trace.thread_tid[row.thread] === trace.meta.pid ? 'main' : '');
+        groups.set(name, [...groups.get(name) ?? [], row]);
+    }
+    return [...groups].map(([name, threads]) => ({ name, threads }));
+}
+
+// The columns of states that some row has.
+function used(rows) {
+    return SHOWN.filter((c) => rows.some((r) => r.times[c] > 0));
+}
+
+function spread(values) {
+    const sum = values.reduce((a, b) => a + b, 0);
+    if (values.length < 2)
+        return '';
+    return `${duration(Math.min(...values))} / ${duration(sum / values.length)} / ${duration(Math.max(...values))}`;
+}
+
+function groupColumn(name, what, valueOf) {
+    return { name, what, num: true, value: (g) => g.threads.reduce((a, r) => a + valueOf(r), 0),
+        show: (g) => figure(duration(g.threads.reduce((a, r) => a + valueOf(r), 0)), spread(g.threads.map(valueOf))) };
+}
+
+function groupTable(app, rows) {
+    const { trace } = app;
+    return new Table({ caption: 'By start function: total, and below it the least, average and most of its threads',
+        rows: grouped(trace, rows), sort: 'threads', empty: 'There are no threads.',
+        open: (g) => threadTable(app, g.threads, `Threads of ${g.name || 'unknown'}`), columns: [
+            { name: 'start function', value: (g) => g.name, show: (g) => el('code', {}, g.name || 'unknown') },
+            { name: 'threads', num: true, value: (g) => g.threads.length, show: (g) => count(g.threads.length) },
+            ...used(rows).map((c) => groupColumn(STATES[c].name, STATES[c].what, (r) => r.times[c])),
+            groupColumn('system calls', 'time within system calls that were recorded', (r) => r.calls.time),
+            groupColumn('lifetime', 'from start to end, as far as the trace knows', (r) => r.life),
+        ] }).node;
+}
+
+function stateColumn(c) {
+    return { name: STATES[c].name, what: STATES[c].what, num: true, value: (r) => r.times[c],
+        show: (r) => figure(r.n[c] ? duration(r.times[c]) : '-', r.n[c] ? `${count(r.n[c])}×  ${duration(r.min[c])} / ${
+            duration(r.times[c] / r.n[c])} / ${duration(r.max[c])}` : '') };
+}
+
+function threadTable(app, rows, caption) {
+    const { trace } = app;
+    return new Table({ caption, rows, sort: used(rows).includes(RUNNING) ? 'running' : 'lifetime', columns: [
+        { name: 'thread', value: (r) => trace.threadName(r.thread), show: (r) => figure(jump(trace.threadName(r.thread),
+            () => app.toThread(r.thread), 'show it in the timeline'), String(trace.thread_tid[r.thread])) },
+        ...used(rows).map(stateColumn),
+        { name: 'system calls', num: true, value: (r) => r.calls.time, show: (r) => figure(r.calls.n ?
+            duration(r.calls.time) : '-', r.calls.n ? `${count(r.calls.n)}×` : '') },
+        { name: 'lifetime', num: true, value: (r) => r.life, show: (r) => duration(r.life) },
+    ] }).node;
+}
+
+export function build(app) {
+    const rows = analyse(app.trace);
+    return [groupTable(app, rows), threadTable(app, rows,
+        'Every thread: time in each state, and below it how often and the shortest, average and longest stretch'),
+    el('p', { class: 'dim' }, STATES.slice(0, GONE).map((s) => `${s.name}: ${s.what}`).join('. '), '.')];
+}
