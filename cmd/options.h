@@ -19,7 +19,8 @@ struct option_spec {
  * flags. */
 void options_parse(const struct option_spec *specs, int argc, char **argv);
 
-/* As options_parse, for programs that take arguments after the flags. The index of the first in argv; argc: none. */
+/* As options_parse, for programs that take arguments after the flags. The index of the first in
+ * argv; argc: none. */
 int options_parse_flags(const struct option_spec *specs, int argc, char **argv);
 
 /* Prints `program: text` and ends the program. */

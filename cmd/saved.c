@@ -215,7 +215,7 @@ static int add_frame(struct saved *s, size_t *n, uint32_t function)
     return err;
 }
 
-/* A place without a function goes by its module and address. */
+/* A place without a function goes by its module, else by its address. */
 static int add_unknown(struct saved *s, size_t *n, struct message location)
 {
     struct saved_memory *m = s->memory;
@@ -229,8 +229,9 @@ static int add_unknown(struct saved *s, size_t *n, struct message location)
     if (err)
         return err;
     HASH_FIND(hh, m->mappings, &value[2], sizeof value[2], mapping);
-    if (asprintf(&name, "%s%s0x%" PRIx64, mapping ? mapping->name : "",
-                 mapping && *mapping->name ? "+" : "", value[3]) < 0)
+    int made = mapping && *mapping->name ? asprintf(&name, "[%s]", mapping->name)
+                                         : asprintf(&name, "0x%" PRIx64, value[3]);
+    if (made < 0)
         return -ENOMEM;
     m->made[m->n_made++] = name;
     err = intern(s, name, "", &place);
@@ -382,6 +383,21 @@ int saved_read(struct saved *s, const char *path)
     if (err)
         saved_free(s);
     return err;
+}
+
+void saved_hide(struct saved *s, const char *prefix)
+{
+    size_t length = strlen(prefix);
+
+    for (size_t i = 0; i < s->n_samples; i++) {
+        struct saved_sample *sample = &s->samples[i];
+        uint32_t *frames = s->memory->frames + (sample->frames - s->memory->frames);
+        size_t kept = 0;
+        for (size_t j = 0; j < sample->n_frames; j++)
+            if (strncmp(s->functions[frames[j]].name, prefix, length) != 0)
+                frames[kept++] = frames[j];
+        sample->n_frames = kept;
+    }
 }
 
 static void free_table(struct by_id **table)

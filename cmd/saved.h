@@ -38,6 +38,10 @@ struct saved {
 int saved_read(struct saved *s, const char *path);
 void saved_free(struct saved *s);
 
+/* Takes the functions whose names begin with prefix out of all stacks: what they used is then their
+ * callers'. */
+void saved_hide(struct saved *s, const char *prefix);
+
 /* The index of a sample type; NULL: of the default. As in pprof, "cpu" and "alloc_space" are names.
  * -1: none. */
 int saved_type_index(const struct saved *s, const char *name);

@@ -58,7 +58,9 @@ like "callers" "$out" '^ +3\.00 s +66\.7%  work$'
 run "$BIN/top" -callees main "$tmp/a"
 is "callees, largest first" "$(tail -n +3 <<<"$out" | awk '{ print $NF }' | head -n 3 | tr '\n' ' ')" "work main other "
 run "$BIN/top" -tsv -n 1 "$tmp/a"
-like "plain numbers" "$out" $'^3000000000\t3000000000\tinner$'
+like "plain numbers" "$out" $'^3000000000\t3000000000\tinner\t3\\.00 s\t66\\.7%'
+run "$BIN/top" -hide inner -n 1 "$tmp/a"
+like "-hide: what is hidden is its caller's" "$out" '^ +4\.00 s +88\.9% +4\.00 s +88\.9%  work$'
 run "$BIN/top" -callers nobody "$tmp/a"
 refused "a function that is not there" 1 "has no function 'nobody'"
 run "$BIN/top"

@@ -16,7 +16,7 @@
 
 struct settings {
     const char *out, *base, *type, *title, *subtitle, *name, *base_name, *operations,
-        *base_operations, *from;
+        *base_operations, *from, *hide;
     int64_t width;
     bool fold;
 };
@@ -50,6 +50,8 @@ static const char *read_settings(struct settings *s, int argc, char **argv)
         {"from", OPTION_STRING, &s->from, 0, 0, "draw only what this function calls"},
         {"width", OPTION_INT, &s->width, 300, 10000, "of the picture"},
         {"fold", OPTION_BOOL, &s->fold, 0, 0, "a function that calls itself is one frame"},
+        {"hide", OPTION_STRING, &s->hide, 0, 0,
+         "leave out functions that begin so; their callers get theirs"},
         {0}};
     int first = options_parse_flags(specs, argc, argv);
 
@@ -64,9 +66,11 @@ static const char *read_settings(struct settings *s, int argc, char **argv)
     return argv[first];
 }
 
-static void add(struct tree *t, const struct saved *s, const struct tree_options *o,
-                const char *path)
+static void add(struct tree *t, struct saved *s, const struct tree_options *o, const char *path,
+                const char *hide)
 {
+    if (hide)
+        saved_hide(s, hide);
     if (tree_add(t, s, o) < 0)
         option_misuse("out of memory");
     if (!o->from || t->root->total[o->side] > 0)
@@ -144,9 +148,10 @@ int main(int argc, char **argv)
         int base_type = saved_open(&base, s.base, s.type ? s.type : saved.types[type].type);
         check_units(&s, &base.types[base_type], &saved.types[type]);
         tree.difference = true;
-        add(&tree, &base, &(struct tree_options){base_type, 0, base_ops, s.fold, s.from}, s.base);
+        add(&tree, &base, &(struct tree_options){base_type, 0, base_ops, s.fold, s.from}, s.base,
+            s.hide);
     }
-    add(&tree, &saved, &(struct tree_options){type, 1, ops, s.fold, s.from}, path);
+    add(&tree, &saved, &(struct tree_options){type, 1, ops, s.fold, s.from}, path, s.hide);
     if (tree_finish(&tree) < 0)
         option_misuse("out of memory");
 

@@ -22,7 +22,7 @@ struct row {
 };
 
 struct settings {
-    const char *type, *callers, *callees;
+    const char *type, *callers, *callees, *hide;
     int64_t n;
     bool tsv, by_cum;
 };
@@ -37,6 +37,8 @@ static const char *read_settings(struct settings *s, int argc, char **argv)
         {"callers", OPTION_STRING, &s->callers, 0, 0, "who calls this function"},
         {"callees", OPTION_STRING, &s->callees, 0, 0, "whom this function calls"},
         {"tsv", OPTION_BOOL, &s->tsv, 0, 0, "plain numbers with tabs between them"},
+        {"hide", OPTION_STRING, &s->hide, 0, 0,
+         "leave out functions that begin so; their callers get theirs"},
         {0}};
     int first = options_parse_flags(specs, argc, argv);
 
@@ -142,9 +144,11 @@ static void print_head(const struct settings *o, const struct saved *s, int type
 
     if (o->tsv) {
         printf("#type\t%s\n#unit\t%s\n#total\t%.0f\n#counted\t%s\n#count\t%.0f\n#depth\t%zu\n#"
+               "text\t%s\n#"
                "time\t%" PRId64 "\n#duration\t%" PRId64 "\n",
                t->type, t->unit, sums->total, counted, sums->count, sums->depth,
-               s->time_ns / 1000000000, s->duration_ns);
+               saved_format(text, sizeof text, sums->total, t->unit), s->time_ns / 1000000000,
+               s->duration_ns);
         return;
     }
     printf("%s: %s in all", t->type, saved_format(text, sizeof text, sums->total, t->unit));
@@ -164,15 +168,24 @@ static void print_value(double value, double total, const char *unit)
     printf("%*s %6.1f%%  ", width, text, total > 0 ? 100 * value / total : 0);
 }
 
+/* flat, cum and the function; then the same as people read it, for tables that scripts make. */
+static void print_plain_row(const struct row *r, double total, const char *unit)
+{
+    char flat[64], cum[64];
+    double percent = total > 0 ? 100 / total : 0;
+
+    printf("%.0f\t%.0f\t%s\t%s\t%.1f%%\t%s\t%.1f%%\n", r->flat, r->cum, r->name,
+           saved_format(flat, sizeof flat, r->flat, unit), percent * r->flat,
+           saved_format(cum, sizeof cum, r->cum, unit), percent * r->cum);
+}
+
 static void print_row(const struct settings *o, const struct row *r, double total, const char *unit)
 {
-    bool neighbours = o->callers || o->callees;
-
     if (o->tsv) {
-        printf("%.0f\t%.0f\t%s\n", r->flat, r->cum, r->name);
+        print_plain_row(r, total, unit);
         return;
     }
-    if (!neighbours)
+    if (!o->callers && !o->callees)
         print_value(r->flat, total, unit);
     print_value(r->cum, total, unit);
     puts(r->name);
@@ -212,6 +225,8 @@ int main(int argc, char **argv)
     int type = saved_open(&s, path, o.type);
     struct row *rows = calloc(s.n_functions + 1, sizeof *rows);
 
+    if (o.hide)
+        saved_hide(&s, o.hide);
     if (!rows)
         option_misuse("out of memory");
     for (size_t i = 0; i < s.n_functions; i++)

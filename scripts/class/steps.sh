@@ -1,0 +1,218 @@
+# shellcheck shell=bash disable=SC2154 # shares its variables with lib.sh and with those who source it
+# What is recorded of each step, from the newest captures. Sourced by record.sh.
+#
+# gather_N fills a folder: `parts` says in which order what comes (a line each, tabs between the fields; see the renderers
+# markdown.sh and html.sh), beside it the pictures and tables that it names. Nothing in it depends on the language: what is
+# text is a key of words.LANG. Returns 1 when the step has no capture yet; needs_N names the target that makes one.
+
+needs_0=doctor needs_1=bench-cpu needs_2=run-mem needs_3=record-server needs_5='compare-fib compare-alloc compare-mutex compare-leak'
+needs_6=record-server needs_8=record-collect
+
+part() { # FIELD...
+    local IFS=$'\t'
+    printf '%s\n' "$*" >>"$out/parts"
+}
+
+# What bin/top says of a profile: sets total, count, counted, taken, duration_ns; the table goes to the file.
+declare -A said=()
+read_top() { # FILE INDEX TABLE [FLAG...]
+    local file=$1 index=$2 table=$3 key value
+    shift 3
+    "$BIN/top" -tsv -n 5 -sample_index="$index" "$@" "$file" >"$work/top" 2>"$work/err" || fail "$(tail -n 1 "$work/err")"
+    while IFS=$'\t' read -r key value; do said[$key]=$value; done < <(sed -n 's/^#//p' "$work/top")
+    grep -v '^#' "$work/top" >"$table" || true
+}
+
+utc() { # SECONDS
+    date -u -d "@$1" '+%Y-%m-%d %H:%M UTC'
+}
+
+# The harness' own frames say nothing of the labs: its profiles are drawn from where the lab begins.
+from_flags() { # FILE
+    if "$BIN/top" -tsv -n 0 "$1" | cut -f3 | grep -qx bench_run; then echo -from=call; fi
+}
+
+# One profile: what it is of, its five largest functions, its flame graph.
+add_profile() { # NAME FILE INDEX [FLAG...]: NAME is a key of words, too
+    local name=$1 file=$2 index=$3 from
+    shift 3
+    read_top "$file" "$index" "$out/$name.top" "$@"
+    part head "$name"
+    part row captured "$(utc "${said[time]}")"
+    part row total "${said[text]}"
+    [[ ${said[counted]} == "${said[type]}" ]] || part row "${said[counted]}" "${said[count]}"
+    if ((said[duration] > 0)); then
+        part row duration "$(awk -v ns="${said[duration]}" 'BEGIN { printf "%.2f s", ns / 1e9 }')"
+        [[ $index != cpu ]] || part row cores_at_work "$(awk -v a="${said[total]}" -v b="${said[duration]}" 'BEGIN { printf "%.2f", a / b }')"
+    fi
+    part row file "\`$file\`"
+    part top "$name.top"
+    mapfile -t from < <(from_flags "$file")
+    "$BIN/flame" -fold "${from[@]}" "$@" -sample_index="$index" -title "$(basename "$file")" -o "$out/$name.svg" "$file" 2>"$work/err" ||
+        fail "$(tail -n 1 "$work/err")"
+    part figure "$name.svg" "flame_$index" "$file"
+    part data "$name.total" "${said[text]}"
+    part data "$name.first" "$(head -n 1 "$out/$name.top" | cut -f3)"
+}
+
+# ---- the steps ---------------------------------------------------------------------------------------------
+gather_0() {
+    local report=$PROFILES/doctor/doctor.tsv
+    [[ -s $report ]] || return 1
+    part head doctor
+    part row captured "$(utc "$(stat -c %Y "$report")")"
+    cp "$report" "$out/checks"
+    part checks checks
+}
+
+gather_1() {
+    [[ -s ${CPU_PROFILE:=$PROFILES/cpu/cpu.pprof} ]] || return 1
+    add_profile cpu_profile "$CPU_PROFILE" cpu
+}
+
+gather_2() {
+    [[ -s ${HEAP_PROFILE:=$PROFILES/heap/heap.pprof} ]] || return 1
+    add_profile heap_allocated "$HEAP_PROFILE" alloc_space
+    add_profile heap_in_use "$HEAP_PROFILE" inuse_space
+}
+
+gather_3() {
+    local block mutex threads
+    block=$(newest "$PROFILES"/block/block_*.pb.gz)
+    mutex=$(newest "$PROFILES"/mutex/mutex_*.pb.gz)
+    threads=$(newest "$PROFILES"/goroutine/goroutine_*.pb.gz)
+    [[ $block || $mutex ]] || return 1
+    # The waiting is done in pthread_mutex_lock, always; the question is who called it.
+    [[ -z $block ]] || add_profile block_profile "$block" delay -hide=pthread_
+    [[ -z $mutex ]] || add_profile mutex_profile "$mutex" delay -hide=pthread_
+    [[ -z $threads ]] || add_profile thread_profile "$threads" goroutine
+}
+
+gather_5() {
+    local lab any=1
+    for lab in fib alloc mutex leak; do
+        gather_lab "$lab" && any=0
+    done
+    return $any
+}
+
+gather_6() {
+    local cpu heap
+    cpu=$(newest "$PROFILES"/cpu/cpu_*.pb.gz)
+    heap=$(newest "$PROFILES"/heap/heap_*.pb.gz)
+    [[ $cpu ]] || return 1
+    add_profile server_cpu "$cpu" cpu
+    [[ -z $heap ]] || add_profile server_heap "$heap" inuse_space
+}
+
+# Rounds of collect: how many of each kind and over which time, and what changed from the first CPU profile to the last.
+gather_8() {
+    local kind files first last
+    files=("$PROFILES"/cpu/cpu_*.pb.gz)
+    ((${#files[@]} >= 2)) || return 1
+    part head collected
+    for kind in cpu heap allocs block mutex goroutine; do
+        files=("$PROFILES/$kind/${kind}"_*.pb.gz)
+        [[ -s ${files[0]} ]] || continue
+        first=$(basename "${files[0]}" .pb.gz)
+        last=$(basename "${files[-1]}" .pb.gz)
+        part row "$kind" "${#files[@]}: ${first#*_} … ${last#*_}"
+    done
+    files=("$PROFILES"/cpu/cpu_*.pb.gz)
+    "$BIN/flame" -fold -base "${files[0]}" -base_name first -name last -title "CPU" -o "$out/change.svg" "${files[-1]}" 2>"$work/err" ||
+        fail "$(tail -n 1 "$work/err")"
+    part figure change.svg first_last
+}
+
+# ---- step 5: a lab, before and after -------------------------------------------------------------------------
+# The sentence of a report that decides.
+verdict_of() { # REPORT
+    grep -E 'n=[0-9]+\+[0-9]+\)|; n=[0-9]+\+[0-9]+|^inconclusive|leaves no thread|^[a-z]+ leaks too' "$1" | head -n 1
+}
+
+# Operations that a profile covers: its total by what the report says one operation took.
+operations_of() { # PROFILE COLUMN REPORT
+    local total
+    total=$("$BIN/top" -tsv -n 1 "$1" | sed -n 's/^#total\t//p')
+    LC_ALL=C awk -v column="$2" -v total="$total" '
+        / per operation, by function/ { mine = /^CPU time/ }
+        mine && $1 == "(all)" {
+            value = column == 1 ? $2 : $5
+            unit = column == 1 ? $3 : $6
+            scale = unit == "s" ? 1e9 : unit == "ms" ? 1e6 : unit == "ns" ? 1 : 1e3
+            if (value > 0) {
+                printf "%.6g\n", total / (value * scale)
+                exit
+            }
+        }' "$3"
+}
+
+# Numbers for a class: what a sentence says, in fields.
+add_numbers() { # LAB VERDICT STATUS
+    part data "$1.status" "$3"
+    [[ ! $2 =~ ([0-9.,]+)x\ (faster|slower) ]] || part data "$1.factor" "$([[ ${BASH_REMATCH[2]} == faster ]] || echo 1/)${BASH_REMATCH[1]//,/}"
+    [[ ! $2 =~ noise\ floor\ ([0-9.]+)% ]] || part data "$1.noise" "${BASH_REMATCH[1]}"
+    [[ ! $2 =~ p=([0-9.]+) ]] || part data "$1.p" "${BASH_REMATCH[1]}"
+}
+
+# The three pictures of a comparison: before, after, and what changed, the last one per operation.
+add_comparison() { # LAB BEFORE_PROFILE AFTER_PROFILE REPORT
+    local from=() before_ops after_ops
+    before_ops=$(operations_of "$2" 1 "$4")
+    after_ops=$(operations_of "$3" 2 "$4")
+    mapfile -t from < <(from_flags "$2")
+    "$BIN/flame" -fold "${from[@]}" -title "$lab_before" -subtitle "make compare-$1" -o "$out/$1-before.svg" "$2" 2>"$work/err" &&
+        "$BIN/flame" -fold "${from[@]}" -title "$lab_after" -subtitle "make compare-$1" -o "$out/$1-after.svg" "$3" 2>"$work/err" ||
+        fail "$(tail -n 1 "$work/err")"
+    part figure "$1-before.svg" flame_cpu "$2"
+    part figure "$1-after.svg" flame_cpu "$3"
+    [[ $before_ops && $after_ops ]] || return 0
+    "$BIN/flame" -fold "${from[@]}" -base "$2" -base_ops "$before_ops" -ops "$after_ops" -base_name "$lab_before" -name "$lab_after" \
+        -title "$lab_before → $lab_after" -o "$out/$1-change.svg" "$3" 2>"$work/err" || fail "$(tail -n 1 "$work/err")"
+    part figure "$1-change.svg" flame_change
+}
+
+gather_lab() { # LAB
+    local lab=$1 report at results status=open verdict kind
+    report=$(newest "$PROFILES/bench/${lab}"_*_report.txt)
+    [[ $report ]] || return 1
+    at=${report##*/"${lab}"_}
+    at=${at%_report.txt}
+    results=$PROFILES/bench/${lab}_$at.txt
+    verdict=$(verdict_of "$report")
+    [[ ! $verdict =~ faster\ than|leaves\ no\ thread ]] || status=proven
+    [[ ! $verdict =~ slower\ than ]] || status=slower
+    part head "lab_$lab"
+    part verdict "$status" "$verdict"
+    part row captured "$(utc "$(stat -c %Y "$report")")"
+    add_numbers "$lab" "$verdict" "$status"
+    if [[ $lab == leak ]]; then
+        part row file "\`$report\`"
+        sed -n '/operations/,/^$/p' "$report" | sed '/^$/d' >"$out/$lab.txt"
+        part pre "$lab.txt"
+        return 0
+    fi
+    [[ $verdict =~ than\ ([a-z_0-9]+) ]] && lab_before=${BASH_REMATCH[1]} || lab_before=$(variants_of "$results" 1)
+    lab_after=$(variants_of "$results" 2)
+    part row file "\`$results\`"
+    for kind in cpu heap block mutex; do
+        [[ ! -s $PROFILES/$kind/${lab}_after_$at.pb.gz ]] ||
+            part row "${kind}_files" "\`$PROFILES/$kind/${lab}_before_$at.pb.gz\`, \`…after_$at.pb.gz\`"
+    done
+    "$BIN/benchstat" -col /impl "$results" >"$out/$lab.table" 2>"$work/err" || fail "$(tail -n 1 "$work/err")"
+    part pre "$lab.table"
+    if LC_ALL=C awk -f scripts/class/plot.awk -v title="$lab: $lab_before, $lab_after" -v before="$lab_before" -v after="$lab_after" \
+        -v words_log="log" "$results" >"$out/$lab-runs.svg"; then
+        part figure "$lab-runs.svg" runs
+    fi
+    sed -n '/per operation, by function/,$p' "$report" >"$out/$lab.functions"
+    [[ ! -s $out/$lab.functions ]] || part pre "$lab.functions"
+    if [[ -s $PROFILES/cpu/${lab}_before_$at.pb.gz && -s $PROFILES/cpu/${lab}_after_$at.pb.gz ]]; then
+        add_comparison "$lab" "$PROFILES/cpu/${lab}_before_$at.pb.gz" "$PROFILES/cpu/${lab}_after_$at.pb.gz" "$report"
+    fi
+}
+
+# The Nth variant that a file of results has.
+variants_of() { # FILE N
+    sed -nE 's/^Benchmark[^ \t]*\/impl=([a-z_0-9]+).*/\1/p' "$1" | awk -v n="$2" '!seen[$0]++ && ++k == n { print; exit }'
+}
