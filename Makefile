@@ -223,6 +223,7 @@ $(pprof): pprof-%: build $(viewer)
 ## PORT_FIB_BEFORE=18090   and _AFTER=18091; PORT_ALLOC_ 18092, 18093; PORT_MUTEX_ 18094, 18095
 
 include scripts/memory.mk
+include scripts/class.mk
 
 ##@ Measuring this kit
 .PHONY: perf

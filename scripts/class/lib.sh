@@ -82,7 +82,7 @@ compiler_name() {
 }
 
 compiler_flags() {
-    tr ' ' '\n' 2>/dev/null <"build/${SAN:-plain}/flags" | grep -E '^-(std|O|g|f(no-)?omit|fsan|march|mtune|flto)' | tr '\n' ' ' || true
+    tr ' ' '\n' 2>/dev/null <"build/${SAN:-plain}/flags" | grep -E '^-(std|O|g|f(no-)?omit|fsan|march|mtune|flto)' | paste -sd' ' || true
 }
 
 # The commit of the sources. What a record writes is no change of them.

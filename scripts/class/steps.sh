@@ -5,8 +5,11 @@
 # markdown.sh and html.sh), beside it the pictures and tables that it names. Nothing in it depends on the language: what is
 # text is a key of words.LANG. Returns 1 when the step has no capture yet; needs_N names the target that makes one.
 
+# shellcheck disable=SC2034 # by name
+{
 needs_0=doctor needs_1=bench-cpu needs_2=run-mem needs_3=record-server needs_5='compare-fib compare-alloc compare-mutex compare-leak'
 needs_6=record-server needs_8=record-collect
+}
 
 part() { # FIELD...
     local IFS=$'\t'
@@ -32,6 +35,12 @@ from_flags() { # FILE
     if "$BIN/top" -tsv -n 0 "$1" | cut -f3 | grep -qx bench_run; then echo -from=call; fi
 }
 
+draw() { # NAME FLAG... PROFILE
+    local name=$1
+    shift
+    "$BIN/flame" -fold -o "$out/$name.svg" "$@" 2>"$work/err" || fail "$(tail -n 1 "$work/err")"
+}
+
 # One profile: what it is of, its five largest functions, its flame graph.
 add_profile() { # NAME FILE INDEX [FLAG...]: NAME is a key of words, too
     local name=$1 file=$2 index=$3 from
@@ -48,8 +57,7 @@ add_profile() { # NAME FILE INDEX [FLAG...]: NAME is a key of words, too
     part row file "\`$file\`"
     part top "$name.top"
     mapfile -t from < <(from_flags "$file")
-    "$BIN/flame" -fold "${from[@]}" "$@" -sample_index="$index" -title "$(basename "$file")" -o "$out/$name.svg" "$file" 2>"$work/err" ||
-        fail "$(tail -n 1 "$work/err")"
+    draw "$name" "${from[@]}" "$@" -sample_index="$index" -title "$(basename "$file")" "$file"
     part figure "$name.svg" "flame_$index" "$file"
     part data "$name.total" "${said[text]}"
     part data "$name.first" "$(head -n 1 "$out/$name.top" | cut -f3)"
@@ -119,8 +127,7 @@ gather_8() {
         part row "$kind" "${#files[@]}: ${first#*_} … ${last#*_}"
     done
     files=("$PROFILES"/cpu/cpu_*.pb.gz)
-    "$BIN/flame" -fold -base "${files[0]}" -base_name first -name last -title "CPU" -o "$out/change.svg" "${files[-1]}" 2>"$work/err" ||
-        fail "$(tail -n 1 "$work/err")"
+    draw change -base "${files[0]}" -base_name first -name last -title CPU "${files[-1]}"
     part figure change.svg first_last
 }
 
@@ -161,14 +168,13 @@ add_comparison() { # LAB BEFORE_PROFILE AFTER_PROFILE REPORT
     before_ops=$(operations_of "$2" 1 "$4")
     after_ops=$(operations_of "$3" 2 "$4")
     mapfile -t from < <(from_flags "$2")
-    "$BIN/flame" -fold "${from[@]}" -title "$lab_before" -subtitle "make compare-$1" -o "$out/$1-before.svg" "$2" 2>"$work/err" &&
-        "$BIN/flame" -fold "${from[@]}" -title "$lab_after" -subtitle "make compare-$1" -o "$out/$1-after.svg" "$3" 2>"$work/err" ||
-        fail "$(tail -n 1 "$work/err")"
+    draw "$1-before" -title "$lab_before" -subtitle "make compare-$1" "${from[@]}" "$2"
+    draw "$1-after" -title "$lab_after" -subtitle "make compare-$1" "${from[@]}" "$3"
     part figure "$1-before.svg" flame_cpu "$2"
     part figure "$1-after.svg" flame_cpu "$3"
     [[ $before_ops && $after_ops ]] || return 0
-    "$BIN/flame" -fold "${from[@]}" -base "$2" -base_ops "$before_ops" -ops "$after_ops" -base_name "$lab_before" -name "$lab_after" \
-        -title "$lab_before → $lab_after" -o "$out/$1-change.svg" "$3" 2>"$work/err" || fail "$(tail -n 1 "$work/err")"
+    draw "$1-change" "${from[@]}" -base "$2" -base_ops "$before_ops" -ops "$after_ops" -base_name "$lab_before" -name "$lab_after" \
+        -title "$lab_before → $lab_after" "$3"
     part figure "$1-change.svg" flame_change
 }
 
