@@ -16,7 +16,7 @@
 
 struct settings {
     const char *out, *base, *type, *title, *subtitle, *name, *base_name, *operations,
-        *base_operations, *from, *hide;
+        *base_operations, *from, *hide, *pair;
     int64_t width;
     bool fold;
 };
@@ -48,6 +48,8 @@ static const char *read_settings(struct settings *s, int argc, char **argv)
          "show values per operation: how many the profile covers"},
         {"base_ops", OPTION_STRING, &s->base_operations, 0, 0, "and how many that of -base does"},
         {"from", OPTION_STRING, &s->from, 0, 0, "draw only what this function calls"},
+        {"pair", OPTION_STRING, &s->pair, 0, 0,
+         "OLD=NEW: draw OLD of -base and NEW of the profile as one function"},
         {"width", OPTION_INT, &s->width, 300, 10000, "of the picture"},
         {"fold", OPTION_BOOL, &s->fold, 0, 0, "a function that calls itself is one frame"},
         {"hide", OPTION_STRING, &s->hide, 0, 0,
@@ -63,7 +65,25 @@ static const char *read_settings(struct settings *s, int argc, char **argv)
                       argv[first + 1]);
     if (!s->operations != !s->base_operations && s->base)
         option_misuse("-ops and -base_ops: give both or neither");
+    if (s->pair && (!s->base || !strchr(s->pair, '=')))
+        option_misuse("-pair '%s': expected OLD=NEW, with -base", s->pair);
     return argv[first];
+}
+
+/* A fix often has a name of its own. As one function the two sides can be compared below it. */
+static void make_pair(struct saved *base, struct saved *saved, const char *pair, char *name,
+                      size_t size)
+{
+    const char *equals = strchr(pair, '=');
+    size_t length = (size_t)(equals - pair);
+
+    snprintf(name, size, "%.*s → %s", (int)length, pair, equals + 1);
+    for (size_t i = 0; i < base->n_functions; i++)
+        if (strncmp(base->functions[i].name, pair, length) == 0 && !base->functions[i].name[length])
+            base->functions[i].name = name;
+    for (size_t i = 0; i < saved->n_functions; i++)
+        if (strcmp(saved->functions[i].name, equals + 1) == 0)
+            saved->functions[i].name = name;
 }
 
 static void add(struct tree *t, struct saved *s, const struct tree_options *o, const char *path,
@@ -139,6 +159,7 @@ int main(int argc, char **argv)
     struct settings s = {.width = 960, .name = "after", .base_name = "before"};
     struct tree tree = {0};
     struct saved saved, base = {0};
+    char pair[512];
     const char *path = read_settings(&s, argc, argv);
     double ops = operations("ops", s.operations),
            base_ops = operations("base_ops", s.base_operations);
@@ -148,6 +169,8 @@ int main(int argc, char **argv)
         int base_type = saved_open(&base, s.base, s.type ? s.type : saved.types[type].type);
         check_units(&s, &base.types[base_type], &saved.types[type]);
         tree.difference = true;
+        if (s.pair)
+            make_pair(&base, &saved, s.pair, pair, sizeof pair);
         add(&tree, &base, &(struct tree_options){base_type, 0, base_ops, s.fold, s.from}, s.base,
             s.hide);
     }

@@ -29,8 +29,7 @@ BEGIN {
     begin = "<!-- record:step" step " begin -->"
     end = "<!-- record:step" step " end -->"
 }
-FNR == 1 { file++ }
-file == 1 { block = block $0 "\n"; next }
+FILENAME == ARGV[1] { block = block $0 "\n"; next }
 {
     line[++n] = $0
     text = bare($0)

@@ -8,9 +8,9 @@ cell() {
 }
 
 markdown_top() { # FILE
-    local flat_text flat_percent cum_text cum_percent name
+    local flat_text flat_percent cum_text cum_percent name i=0
+    [[ -s $1 ]] || { t nothing_sampled && echo; return; }
     printf '| | %s | %s | | %s | |\n|--:|---|--:|--:|--:|--:|\n' "$(t function)" "$(t flat)" "$(t cum)"
-    local i=0
     while IFS=$'\t' read -r _ _ name flat_text flat_percent cum_text cum_percent; do
         printf '| %d | `%s` | %s | %s | %s | %s |\n' $((++i)) "$(cell "$name")" "$flat_text" "$flat_percent" "$cum_text" "$cum_percent"
     done <"$1"
@@ -28,6 +28,7 @@ markdown_checks() { # FILE
 render_markdown() { # FOLDER PICTURES: where the pictures are, as seen from the guide
     local kind a b c table=''
     while IFS=$'\t' read -r kind a b c; do
+        [[ $kind != data ]] || continue
         if [[ $kind != row && $table ]]; then
             table=''
             echo

@@ -18,8 +18,7 @@ clean_up() {
 }
 
 start_server() {
-    local try
-    for try in {1..20}; do
+    for _ in {1..20}; do
         address=127.0.0.1:$((20000 + RANDOM % 12000))
         BLOCK_PROFILE_RATE_NS=1000 MUTEX_PROFILE_FRACTION=5 "$BIN/server" -addr "$address" >"$work/server" 2>&1 &
         server=$!
@@ -52,7 +51,8 @@ else
     say "a server on $address under load, two rounds of profiles"
     start_load 8
     for _ in 1 2; do
-        TARGET_BASE_URL=http://$address/debug/pprof OUT_DIR=$PROFILES PROFILES="cpu heap block mutex goroutine" ONCE=1 CPU_WINDOW_SEC=2 scripts/collect-pprof.sh
+        env TARGET_BASE_URL="http://$address/debug/pprof" OUT_DIR="$PROFILES" PROFILES="cpu heap block mutex goroutine" ONCE=1 \
+            CPU_WINDOW_SEC=2 scripts/collect-pprof.sh
         sleep 1.1 # their names are of the second
     done
 fi

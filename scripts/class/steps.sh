@@ -86,9 +86,9 @@ gather_2() {
 
 gather_3() {
     local block mutex threads
-    block=$(newest "$PROFILES"/block/block_*.pb.gz)
-    mutex=$(newest "$PROFILES"/mutex/mutex_*.pb.gz)
-    threads=$(newest "$PROFILES"/goroutine/goroutine_*.pb.gz)
+    block=$(newest "$PROFILES"/block/block_[0-9]*.pb.gz)
+    mutex=$(newest "$PROFILES"/mutex/mutex_[0-9]*.pb.gz)
+    threads=$(newest "$PROFILES"/goroutine/goroutine_[0-9]*.pb.gz)
     [[ $block || $mutex ]] || return 1
     # The waiting is done in pthread_mutex_lock, always; the question is who called it.
     [[ -z $block ]] || add_profile block_profile "$block" delay -hide=pthread_
@@ -104,29 +104,39 @@ gather_5() {
     return $any
 }
 
+# The newest capture of 4 s or more; the short windows of step 8 are not meant. Else the newest.
+longest() { # PATTERN...
+    local file best=''
+    for file in "$@"; do
+        [[ -s $file && (-z $best || $file -nt $best) ]] || continue
+        "$BIN/top" -tsv -n 1 "$file" 2>/dev/null | awk '$1 == "#duration" { exit !($2 >= 4e9) }' && best=$file
+    done
+    echo "${best:-$(newest "$@")}"
+}
+
 gather_6() {
     local cpu heap
-    cpu=$(newest "$PROFILES"/cpu/cpu_*.pb.gz)
-    heap=$(newest "$PROFILES"/heap/heap_*.pb.gz)
+    cpu=$(longest "$PROFILES"/cpu/cpu_[0-9]*.pb.gz)
+    heap=$(newest "$PROFILES"/heap/heap_[0-9]*.pb.gz)
     [[ $cpu ]] || return 1
     add_profile server_cpu "$cpu" cpu
-    [[ -z $heap ]] || add_profile server_heap "$heap" inuse_space
+    [[ -z $heap ]] || add_profile server_heap "$heap" alloc_space
 }
 
 # Rounds of collect: how many of each kind and over which time, and what changed from the first CPU profile to the last.
 gather_8() {
     local kind files first last
-    files=("$PROFILES"/cpu/cpu_*.pb.gz)
+    files=("$PROFILES"/cpu/cpu_[0-9]*.pb.gz)
     ((${#files[@]} >= 2)) || return 1
     part head collected
     for kind in cpu heap allocs block mutex goroutine; do
-        files=("$PROFILES/$kind/${kind}"_*.pb.gz)
+        files=("$PROFILES/$kind/${kind}"_[0-9]*.pb.gz)
         [[ -s ${files[0]} ]] || continue
         first=$(basename "${files[0]}" .pb.gz)
         last=$(basename "${files[-1]}" .pb.gz)
-        part row "$kind" "${#files[@]}: ${first#*_} … ${last#*_}"
+        part row "kind_$kind" "${#files[@]}: ${first#*_} … ${last#*_}"
     done
-    files=("$PROFILES"/cpu/cpu_*.pb.gz)
+    files=("$PROFILES"/cpu/cpu_[0-9]*.pb.gz)
     draw change -base "${files[0]}" -base_name first -name last -title CPU "${files[-1]}"
     part figure change.svg first_last
 }
@@ -173,7 +183,8 @@ add_comparison() { # LAB BEFORE_PROFILE AFTER_PROFILE REPORT
     part figure "$1-before.svg" flame_cpu "$2"
     part figure "$1-after.svg" flame_cpu "$3"
     [[ $before_ops && $after_ops ]] || return 0
-    draw "$1-change" "${from[@]}" -base "$2" -base_ops "$before_ops" -ops "$after_ops" -base_name "$lab_before" -name "$lab_after" \
+    local -A function=([fib]=fib_%s [alloc]=alloc_%s [mutex]=mutex_%s_worker)
+    draw "$1-change" "${from[@]}" -pair "${function[$1]/\%s/$lab_before}=${function[$1]/\%s/$lab_after}" -base "$2" -base_ops "$before_ops" -ops "$after_ops" -base_name "$lab_before" -name "$lab_after" \
         -title "$lab_before → $lab_after" "$3"
     part figure "$1-change.svg" flame_change
 }
@@ -194,7 +205,7 @@ gather_lab() { # LAB
     add_numbers "$lab" "$verdict" "$status"
     if [[ $lab == leak ]]; then
         part row file "\`$report\`"
-        sed -n '/operations/,/^$/p' "$report" | sed '/^$/d' >"$out/$lab.txt"
+        sed -n '/operations/,/^$/p' "$report" | grep -vFx -e "$verdict" -e '' >"$out/$lab.txt"
         part pre "$lab.txt"
         return 0
     fi
@@ -205,7 +216,7 @@ gather_lab() { # LAB
         [[ ! -s $PROFILES/$kind/${lab}_after_$at.pb.gz ]] ||
             part row "${kind}_files" "\`$PROFILES/$kind/${lab}_before_$at.pb.gz\`, \`…after_$at.pb.gz\`"
     done
-    "$BIN/benchstat" -col /impl "$results" >"$out/$lab.table" 2>"$work/err" || fail "$(tail -n 1 "$work/err")"
+    "$BIN/benchstat" -col /impl "$results" 2>"$work/err" | grep -vE '^(goos|goarch|pkg|cpu): ' >"$out/$lab.table" || fail "$(tail -n 1 "$work/err")"
     part pre "$lab.table"
     if LC_ALL=C awk -f scripts/class/plot.awk -v title="$lab: $lab_before, $lab_after" -v before="$lab_before" -v after="$lab_after" \
         -v words_log="log" "$results" >"$out/$lab-runs.svg"; then
