@@ -126,11 +126,12 @@ $(B)/lib/libprof-http.so: $(call obj,$(http_src)) $(B)/lib/libprof.so $(B)/sourc
 # ---- programs: a folder of cmd/ each; what they share lies in cmd/ itself ------------------------
 # libs_NAME adds what a program needs beyond the usual.
 libs_cpu_hot := $(TCMALLOC)
-libs_mem_hot := $(TCMALLOC)
+libs_mem_hot := $(TCMALLOC) -lgc
 libs_server  := $(TCMALLOC) -lmicrohttpd
 libs_prof    := -lmicrohttpd
 libs_bench   := $(TCMALLOC) $(LIBS_BENCH)
 libs_gperftools_test := -lprofiler
+libs_gc_test := -lgc
 libs_benchstat := -Wl,--as-needed -lpcre2-8
 
 # Debian's go tool pprof disassembles a program only where its addresses are those of the file.

@@ -82,6 +82,14 @@ void prof_sched_threads_drop(struct prof_sched_threads *t)
 
 /* ---- their sums ------------------------------------------------------------------------------ */
 
+static int64_t cpu_time_ns(pid_t tid)
+{
+    struct timespec ts = {0};
+
+    clock_gettime(prof_thread_cpu_clock(tid), &ts);
+    return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
 /* "RUN_NS DELAY_NS SLICES", see the kernel's Documentation/scheduler/sched-stats.rst. */
 bool prof_delay_read(int tasks, pid_t tid, struct prof_delay *out)
 {
@@ -92,7 +100,7 @@ bool prof_delay_read(int tasks, pid_t tid, struct prof_delay *out)
     if (fd < 0)
         return false;
     ssize_t n = read(fd, text, sizeof text - 1);
-    *out = (struct prof_delay){.tid = tid, .time_ns = prof_now_ns()};
+    *out = (struct prof_delay){.tid = tid, .cpu_ns = cpu_time_ns(tid), .time_ns = prof_now_ns()};
     close(fd);
     if (n <= 0)
         return false;

@@ -22,13 +22,12 @@ enum {
     RING_BYTES_MAX = 512 << 10, /* what perf_event_mlock_kb allows everybody for one CPU */
     RING_BYTES_MIN = 16 << 10,
     RINGS_BYTES = 16 << 20, /* for all CPUs */
-    DEPARTED_MAX = 256,
+    OWN_MAX = 1024,
     CREATORS_WAIT_NS = 100 * 1000 * 1000,
 };
 
 struct found { /* a thread that was there at the start */
     pid_t tid;
-    int64_t cpu_ns;
     struct prof_delay delay;
 };
 
@@ -55,13 +54,13 @@ static struct {
 
 static char missing[512];
 static _Atomic uint64_t lost;
-static atomic_bool active;
+atomic_bool prof_sched_active;
 
-static struct { /* the last sums of threads that have ended since the last reading */
+static struct { /* the sums that threads have read themselves since the last reading */
     struct prof_lock lock;
     size_t n;
-    struct prof_delay delay[DEPARTED_MAX];
-} departed;
+    struct prof_delay delay[OWN_MAX];
+} own;
 
 /* ---- pthread_create waits -------------------------------------------------------------------- */
 
@@ -259,14 +258,6 @@ static int open_events_of(pid_t tid)
     return 0;
 }
 
-static int64_t cpu_time_ns(pid_t tid)
-{
-    struct timespec ts = {0};
-
-    clock_gettime(prof_thread_cpu_clock(tid), &ts);
-    return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
-
 static void add_found(pid_t tid)
 {
     struct found *f;
@@ -275,7 +266,6 @@ static void add_found(pid_t tid)
         return;
     f = &sched.found[sched.nfound++];
     f->tid = tid;
-    f->cpu_ns = cpu_time_ns(tid);
     sched.has_sums |= prof_delay_read(sched.tasks, tid, &f->delay);
     f->delay.before = true;
 }
@@ -333,7 +323,7 @@ static int start(void)
     missing[0] = '\0';
     sched.pid = getpid();
     sched.tasks = prof_tasks_open();
-    departed.n = 0;
+    own.n = 0;
     close_creation();
     sched.begin_ns = prof_now_ns();
     err = open_rings();
@@ -356,7 +346,7 @@ int prof_sched_start(void)
     if (!sched.users)
         err = start();
     sched.users += err == 0;
-    atomic_store(&active, sched.users > 0);
+    atomic_store(&prof_sched_active, sched.users > 0);
     prof_unlock(&sched.lock);
     prof_leave();
     return err;
@@ -367,7 +357,7 @@ void prof_sched_stop(void)
     prof_enter();
     prof_lock(&sched.lock);
     if (sched.users && --sched.users == 0) {
-        atomic_store(&active, false);
+        atomic_store(&prof_sched_active, false);
         release(true);
     }
     prof_unlock(&sched.lock);
@@ -407,9 +397,17 @@ static bool take_records(struct prof_sched_batch *b, size_t max)
     return !r;
 }
 
-/* It has run since the start: its first record says so, or it has none and has used all the time.
- */
-static bool ran_since_start(const struct found *f, int64_t passed_ns, struct prof_switch *s)
+/* Without a record, it has used all the time since. */
+static bool ran_unseen(const struct found *f)
+{
+    struct prof_delay now;
+
+    return prof_delay_read(sched.tasks, f->tid, &now) &&
+           now.cpu_ns - f->delay.cpu_ns > (now.time_ns - f->delay.time_ns) / 2;
+}
+
+/* Its first record says so, or it has none because nothing has stopped it yet. */
+static bool ran_since_start(const struct found *f, struct prof_switch *s)
 {
     const struct prof_sched_thread *t = prof_sched_thread_find(&sched.threads, f->tid);
     struct prof_task task;
@@ -417,8 +415,7 @@ static bool ran_since_start(const struct found *f, int64_t passed_ns, struct pro
     *s = (struct prof_switch){.time_ns = sched.begin_ns, .tid = f->tid, .kind = PROF_SWITCH_IN};
     if (t)
         s->cpu = t->first_cpu;
-    else if (cpu_time_ns(f->tid) - f->cpu_ns > passed_ns / 2 &&
-             prof_task_read(sched.tasks, f->tid, &task))
+    else if (ran_unseen(f) && prof_task_read(sched.tasks, f->tid, &task))
         s->cpu = (uint16_t)task.cpu;
     else
         return false;
@@ -428,12 +425,11 @@ static bool ran_since_start(const struct found *f, int64_t passed_ns, struct pro
 /* Before the first records. There cannot be more of them than CPUs. */
 static void add_those_that_ran(struct prof_sched_batch *b)
 {
-    int64_t passed_ns = prof_now_ns() - sched.begin_ns;
     size_t n = 0;
     struct prof_switch s;
 
     for (size_t i = 0; i < sched.nfound && n < (size_t)sched.nrings; i++)
-        if (b->nswitches < b->max_switches && ran_since_start(&sched.found[i], passed_ns, &s)) {
+        if (b->nswitches < b->max_switches && ran_since_start(&sched.found[i], &s)) {
             memmove(b->switches + n + 1, b->switches + n,
                     (b->nswitches++ - n) * sizeof *b->switches);
             b->switches[n++] = s;
@@ -442,15 +438,28 @@ static void add_those_that_ran(struct prof_sched_batch *b)
         }
 }
 
+static size_t room(const struct prof_sched_batch *b)
+{
+    return b->max_delays - b->ndelays;
+}
+
+static void take_own(struct prof_sched_batch *b)
+{
+    prof_lock(&own.lock);
+    size_t n = own.n < room(b) ? own.n : room(b);
+    memcpy(b->delays + b->ndelays, own.delay, n * sizeof *own.delay);
+    memmove(own.delay, own.delay + n, (own.n - n) * sizeof *own.delay);
+    own.n -= n;
+    b->ndelays += n;
+    prof_unlock(&own.lock);
+}
+
 static void take_delays(struct prof_sched_batch *b)
 {
-    while (sched.told < sched.nfound && b->ndelays < b->max_delays)
+    while (sched.told < sched.nfound && room(b))
         b->delays[b->ndelays++] = sched.found[sched.told++].delay;
+    take_own(b);
     prof_sched_delays(&sched.threads, sched.tasks, b);
-    prof_lock(&departed.lock);
-    while (departed.n && b->ndelays < b->max_delays)
-        b->delays[b->ndelays++] = departed.delay[--departed.n];
-    prof_unlock(&departed.lock);
 }
 
 /* The sums are asked for between two readings of the records, so that a sum's time lies within the
@@ -486,28 +495,29 @@ size_t prof_sched_running(struct prof_switch *out, size_t max)
 
 /* ---- threads and processes ------------------------------------------------------------------- */
 
-void prof_sched_thread_exit(void)
+void prof_sched_note_self(void)
 {
-    struct prof_delay last;
+    struct prof_delay sums;
     int tasks;
 
-    if (!atomic_load_explicit(&active, memory_order_relaxed) || (tasks = prof_tasks_open()) < 0)
+    if (!atomic_load_explicit(&prof_sched_active, memory_order_relaxed) ||
+        (tasks = prof_tasks_open()) < 0)
         return;
-    bool known = prof_delay_read(tasks, prof_gettid(), &last);
+    bool known = prof_delay_read(tasks, prof_gettid(), &sums);
     close(tasks);
-    prof_lock(&departed.lock);
-    if (known && departed.n < DEPARTED_MAX)
-        departed.delay[departed.n++] = last;
-    prof_unlock(&departed.lock);
+    prof_lock(&own.lock);
+    if (known && own.n < OWN_MAX)
+        own.delay[own.n++] = sums;
+    prof_unlock(&own.lock);
 }
 
 /* The parent's events are open here, too; its rings are not mapped. */
 void prof_sched_fork_child(void)
 {
-    atomic_store(&active, false);
+    atomic_store(&prof_sched_active, false);
     atomic_store(&creating, 0);
     sched.lock = (struct prof_lock){0};
-    departed.lock = (struct prof_lock){0};
+    own.lock = (struct prof_lock){0};
     if (sched.users)
         release(false);
     sched.users = 0;

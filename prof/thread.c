@@ -138,7 +138,7 @@ static void on_thread_exit(void *arg)
     prof_event_thread_exit(t);
     prof_enter();
     prof_self_tls = NULL;
-    prof_sched_thread_exit();
+    prof_sched_note_self();
     prof_lock(&prof_threads_lock);
     prof_cpu_thread_exit_locked(t);
     free_slot_locked(t);

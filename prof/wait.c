@@ -6,6 +6,8 @@
  * real call may be cancelled, or interrupted by a handler that waits itself. */
 #include "prof/wait.h"
 
+#include "prof/sched.h"
+
 #include <ucontext.h>
 
 static const char *const names[] = {
@@ -128,8 +130,11 @@ void prof_wait_end(struct prof_waiting *w)
     int saved = errno;
     prof_enter();
     bool sampled = w->record_from_ns != INT64_MAX;
-    int64_t waited_ns = sampled ? prof_now_ns() - w->since_ns : 0;
+    int64_t waited_ns = sampled || atomic_load_explicit(&prof_sched_active, memory_order_relaxed)
+                            ? prof_now_ns() - w->since_ns
+                            : 0;
     leave(w, t);
+    prof_sched_waited(waited_ns);
     if (sampled && waited_ns >= w->record_from_ns) {
         if (w->npcs == 0)
             w->npcs = prof_site_stack(w->site, w->pcs, PROF_MAX_FRAMES);

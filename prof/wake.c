@@ -5,7 +5,9 @@
  * that the thread waited for a CPU, from time to time. Preemptions are taken off the sum, then the
  * waits whose end is known; what is left goes to the other waits, most of it to those after which
  * the thread took over a CPU right behind another of ours that had run for long. So the sums are
- * the kernel's, and only their distribution is inferred.
+ * the kernel's, and only their distribution is inferred. The same for the time that it ran: the
+ * kernel charges a thread from the decision to switch to it, and writes the record when all is
+ * done, 1 to 10 us later.
  *
  * Entered from trace.c and flight.c with a part of a recording. */
 #include "prof/sched.h"
@@ -17,28 +19,36 @@ enum {
     HANDOVER_NS = 30 * 1000,  /* at most so long is a CPU without a thread between two of ours */
     WEIGHT_MIN_NS = 2 * 1000, /* waking takes that long on an idle CPU */
     EARLY_NS = 20 * 1000,     /* a waker may be about to before the other sleeps */
+    LATE_MAX_NS =
+        50 * 1000, /* more than this a record is not late; what is more has another cause */
     THREADS_MIN = 256,
     CPUS_MIN = 64,
 };
 
-struct wait { /* one that has ended */
-    int64_t begin_ns, end_ns;
-    int64_t delay_ns;  /* of it, able to run: the estimate, then the result */
-    int64_t weight_ns; /* 0: the wake is known */
-    pid_t tid, waker;
+struct start { /* a thread begins to run after a wait, or after a preemption */
+    struct prof_switch *in;
+    int64_t out_ns;    /* when it had stopped */
+    int64_t free_ns;   /* when the CPU became free that it runs on now */
+    int64_t woken_ns;  /* as the waker says; 0: unknown */
+    int64_t weight_ns; /* where it is unknown */
+    int64_t delay_ns;  /* the result: able to run, without a CPU */
+    pid_t waker;
+    bool preempted;
     uint32_t older; /* the same thread's, not settled yet; index + 1 */
 };
 
 struct prof_wake_thread {
-    pid_t tid;     /* 0: the place is free */
-    bool has_base; /* base_ns is known */
-    uint8_t kind;  /* of the latest record */
-    int64_t since_ns;
-    int64_t base_ns; /* the kernel's sum where sum_ns began */
-    int64_t sum_ns;  /* what has been given out since, preemptions included */
-    int64_t hint_ns; /* the latest known wake */
+    pid_t tid;                       /* 0: the place is free */
+    bool has_base;                   /* the kernel's sums that the next two begin at are known */
+    uint8_t kind;                    /* of the latest record */
+    int64_t since_ns;                /* its time */
+    int64_t sums_ns;                 /* when the kernel's sums were read last */
+    int64_t base_delay_ns, delay_ns; /* the second is what has been told since */
+    int64_t base_cpu_ns, cpu_ns;
+    int64_t cpu_since_ns; /* it runs, and what was before is in cpu_ns */
+    int64_t hint_ns;      /* the latest known wake */
     pid_t hint_waker;
-    uint32_t waits; /* the latest wait that is not settled; index + 1 */
+    uint32_t starts; /* the latest one that is not settled; index + 1 */
 };
 
 struct prof_wake_cpu {
@@ -110,22 +120,12 @@ void prof_wakes_drop(struct prof_wakes *w)
     *w = (struct prof_wakes){.window = w->window};
 }
 
-/* ---- settling: a thread's sum is known, and shared out ----------------------------------------
+/* ---- settling: a thread's sums are known, and shared out ---------------------------------------
  */
 
-struct share {
-    int64_t known_ns, weight_ns; /* of all waits that are to be settled */
-};
-
-static struct share add_up(const struct wait *waits, const struct prof_wake_thread *t)
+static int64_t at_most(int64_t a, int64_t b)
 {
-    struct share s = {0};
-
-    for (uint32_t i = t->waits; i; i = waits[i - 1].older) {
-        s.known_ns += waits[i - 1].delay_ns;
-        s.weight_ns += waits[i - 1].weight_ns;
-    }
-    return s;
+    return a < b ? a : b;
 }
 
 /* a * part / whole, without overflow. */
@@ -134,65 +134,151 @@ static int64_t part_of(int64_t a, int64_t part, int64_t whole)
     return whole > 0 ? (int64_t)((double)a * (double)part / (double)whole) : 0;
 }
 
-static int64_t length_ns(const struct wait *w)
+#define EACH_START(i, starts, t) (uint32_t i = (t)->starts; i; i = (starts)[i - 1].older)
+
+/* Longer than this, a wait cannot have been spent able to run: nobody is woken before he sleeps. */
+static int64_t longest_ns(const struct start *s)
 {
-    return w->end_ns > w->begin_ns ? w->end_ns - w->begin_ns : 0;
+    return s->in->time_ns - s->out_ns - 1;
 }
 
-/* Adds to a wait's delay, as far as the wait is that long. What was added. */
-static int64_t give(struct wait *w, int64_t ns)
+/* The thread has used more time than its records say: each of them is a little late. */
+static void put_right(struct start *starts, struct prof_wake_thread *t, int64_t cpu_ns)
 {
-    int64_t room = length_ns(w) - w->delay_ns;
+    int64_t late_ns, n = 0;
 
-    ns = ns < room ? ns : room;
-    w->delay_ns += ns > 0 ? ns : 0;
-    return ns > 0 ? ns : 0;
+    for
+        EACH_START(i, starts, t)
+    n++;
+    late_ns = n ? at_most((cpu_ns - t->base_cpu_ns - t->cpu_ns) / n, LATE_MAX_NS) : 0;
+    if (late_ns <= 0)
+        return;
+    for
+        EACH_START(i, starts, t)
+        {
+            struct start *s = &starts[i - 1];
+            int64_t free_ns = s->free_ns > s->out_ns ? s->free_ns : s->out_ns + 1;
+            int64_t ns = at_most(late_ns, s->in->time_ns - free_ns);
+            if (ns <= 0)
+                continue;
+            s->in->time_ns -= ns;
+            t->cpu_ns += ns;
+        }
 }
 
-/* By weight first, then wherever there is room. */
-static void spread(struct wait *waits, const struct prof_wake_thread *t, int64_t rest_ns,
+struct share {
+    int64_t known_ns, weight_ns; /* of all that are to be settled */
+};
+
+/* First what is known: preemptions, and waits whose end is. */
+static struct share take_known(struct start *starts, const struct prof_wake_thread *t)
+{
+    struct share sum = {0};
+
+    for
+        EACH_START(i, starts, t)
+        {
+            struct start *s = &starts[i - 1];
+            int64_t woken_ns = s->woken_ns > s->out_ns ? s->woken_ns : s->out_ns + 1;
+            if (s->preempted)
+                s->delay_ns = s->in->time_ns - s->out_ns;
+            else if (s->woken_ns && s->in->time_ns > woken_ns)
+                s->delay_ns = s->in->time_ns - woken_ns;
+            sum.known_ns += s->delay_ns;
+            sum.weight_ns += s->weight_ns;
+        }
+    return sum;
+}
+
+/* Adds to a wait, as far as there is room. What was added. */
+static int64_t give(struct start *s, int64_t ns)
+{
+    ns = at_most(ns, longest_ns(s) - s->delay_ns);
+    if (s->preempted || ns <= 0)
+        return 0;
+    s->delay_ns += ns;
+    return ns;
+}
+
+/* What is left over: by weight first, then wherever there is room. */
+static void spread(struct start *starts, const struct prof_wake_thread *t, int64_t rest_ns,
                    int64_t weight_ns)
 {
     int64_t left_ns = rest_ns;
 
-    for (uint32_t i = t->waits; i; i = waits[i - 1].older)
-        left_ns -= give(&waits[i - 1], part_of(rest_ns, waits[i - 1].weight_ns, weight_ns));
-    for (uint32_t i = t->waits; i && left_ns > 0; i = waits[i - 1].older)
-        if (waits[i - 1].weight_ns)
-            left_ns -= give(&waits[i - 1], left_ns);
-    for (uint32_t i = t->waits; i && left_ns > 0; i = waits[i - 1].older)
-        left_ns -= give(&waits[i - 1], left_ns);
+    for
+        EACH_START(i, starts, t)
+    left_ns -= give(&starts[i - 1], part_of(rest_ns, starts[i - 1].weight_ns, weight_ns));
+    for
+        EACH_START(i, starts, t)
+    if (starts[i - 1].weight_ns)
+        left_ns -= give(&starts[i - 1], left_ns);
+    for
+        EACH_START(i, starts, t)
+    left_ns -= give(&starts[i - 1], left_ns);
 }
 
-/* sum_ns: what is left of the kernel's sum for the waits; < 0: it is not known. */
-static void settle(struct wait *waits, struct prof_wake_thread *t, int64_t sum_ns)
+/* The kernel knows of less: the wakers were about to, but not yet. */
+static void shrink(struct start *starts, const struct prof_wake_thread *t, int64_t excess_ns)
 {
-    struct share s = add_up(waits, t);
+    int64_t waits_ns = 0;
 
-    if (sum_ns >= s.known_ns)
-        spread(waits, t, sum_ns - s.known_ns, s.weight_ns);
-    else if (sum_ns >= 0)
-        for (uint32_t i = t->waits; i; i = waits[i - 1].older)
-            waits[i - 1].delay_ns = part_of(waits[i - 1].delay_ns, sum_ns, s.known_ns);
-    t->sum_ns += add_up(waits, t).known_ns;
-    t->waits = 0;
+    for
+        EACH_START(i, starts, t)
+    waits_ns += starts[i - 1].preempted ? 0 : starts[i - 1].delay_ns;
+    excess_ns = at_most(excess_ns, waits_ns);
+    for
+        EACH_START(i, starts, t)
+    if (!starts[i - 1].preempted)
+        starts[i - 1].delay_ns -= part_of(excess_ns, starts[i - 1].delay_ns, waits_ns);
 }
 
-static void on_delay(struct prof_wakes *w, struct wait *waits, const struct prof_delay *d)
+/* delay_ns: what they have to add up to; < 0: unknown, and a guess must do. */
+static void settle(struct start *starts, struct prof_wake_thread *t, int64_t delay_ns)
+{
+    struct share sum = take_known(starts, t);
+
+    if (delay_ns < 0)
+        for
+            EACH_START(i, starts, t)
+    give(&starts[i - 1], starts[i - 1].weight_ns);
+    else if (delay_ns > sum.known_ns) spread(starts, t, delay_ns - sum.known_ns, sum.weight_ns);
+    else shrink(starts, t, sum.known_ns - delay_ns);
+    for
+        EACH_START(i, starts, t)
+    t->delay_ns += starts[i - 1].delay_ns;
+    t->starts = 0;
+}
+
+static void count_run(struct prof_wake_thread *t, int64_t until_ns)
+{
+    if (t->kind != PROF_SWITCH_IN)
+        return;
+    if (until_ns > t->cpu_since_ns)
+        t->cpu_ns += until_ns - t->cpu_since_ns;
+    t->cpu_since_ns = until_ns;
+}
+
+static void on_sums(struct prof_wakes *w, struct start *starts, const struct prof_delay *d)
 {
     struct prof_wake_thread *t = thread_of(w, d->tid);
+    int64_t left_ns;
 
-    if (!t)
+    if (!t || d->time_ns <= t->sums_ns)
         return;
+    t->sums_ns = d->time_ns;
+    count_run(t, d->time_ns);
     if (t->has_base && !d->before) {
-        int64_t left_ns = d->delay_ns - t->base_ns - t->sum_ns;
-        settle(waits, t, left_ns > 0 ? left_ns : 0);
+        put_right(starts, t, d->cpu_ns);
+        left_ns = d->delay_ns - t->base_delay_ns - t->delay_ns;
+        settle(starts, t, left_ns > 0 ? left_ns : 0);
         return;
     }
-    settle(waits, t, -1);
+    settle(starts, t, -1);
     t->has_base = true;
-    t->base_ns = d->delay_ns;
-    t->sum_ns = 0;
+    t->base_delay_ns = d->delay_ns;
+    t->base_cpu_ns = d->cpu_ns;
+    t->delay_ns = t->cpu_ns = 0;
 }
 
 /* ---- records --------------------------------------------------------------------------------- */
@@ -214,74 +300,82 @@ static int64_t weight_of(const struct prof_wake_cpu *c, int64_t now_ns)
     return now_ns - c->out_ns < HANDOVER_NS && ran_ns > WEIGHT_MIN_NS ? ran_ns : WEIGHT_MIN_NS;
 }
 
-static void end_wait(struct prof_wake_thread *t, const struct prof_wake_cpu *c,
-                     const struct prof_switch *s, struct wait *wait)
+static struct start begin_to_run(const struct prof_wake_thread *t, const struct prof_wake_cpu *c,
+                                 struct prof_switch *in)
 {
-    *wait = (struct wait){.begin_ns = t->since_ns, .end_ns = s->time_ns, .tid = t->tid};
-    wait->older = t->waits;
-    if (t->hint_ns > 0 && t->hint_ns >= t->since_ns - EARLY_NS && t->hint_ns <= s->time_ns) {
-        int64_t woken_ns = t->hint_ns > t->since_ns ? t->hint_ns : t->since_ns;
-        wait->delay_ns = s->time_ns - woken_ns;
-        wait->waker = t->hint_waker;
+    struct start s = {.in = in, .out_ns = t->since_ns, .free_ns = c->out_ns, .older = t->starts};
+
+    s.preempted = t->kind == PROF_SWITCH_PREEMPTED;
+    if (s.preempted)
+        return s;
+    if (t->hint_ns > 0 && t->hint_ns >= t->since_ns - EARLY_NS && t->hint_ns <= in->time_ns) {
+        s.woken_ns = t->hint_ns;
+        s.waker = t->hint_waker;
     } else {
-        wait->weight_ns = weight_of(c, s->time_ns);
+        s.weight_ns = weight_of(c, in->time_ns);
     }
+    return s;
 }
 
-/* True: a wait has ended, and is in *wait. */
-static bool on_switch(struct prof_wakes *w, const struct prof_wake_input *in,
-                      const struct prof_switch *s, struct wait *wait)
+/* True: *start is filled. */
+static bool on_switch(struct prof_wakes *w, int64_t begin_ns, struct prof_switch *s,
+                      struct start *start)
 {
     struct prof_wake_thread *t = thread_of(w, s->tid);
     struct prof_wake_cpu *c = cpu_of(w, s->cpu);
-    bool ended = false;
+    bool begins = s->kind == PROF_SWITCH_IN;
 
     if (!t || !c)
         return false;
     if (!t->since_ns)
-        t->since_ns = in->begin_ns;
-    if (s->kind == PROF_SWITCH_IN) {
-        ended = t->kind == PROF_SWITCH_OUT;
-        if (ended)
-            end_wait(t, c, s, wait);
-        else if (t->kind == PROF_SWITCH_PREEMPTED)
-            t->sum_ns += s->time_ns - t->since_ns;
-        c->in_ns = s->time_ns;
-    } else {
+        t->since_ns = begin_ns;
+    if (begins && t->kind == PROF_SWITCH_IN)
+        begins = false; /* records are missing in between */
+    else if (begins)
+        *start = begin_to_run(t, c, s);
+    count_run(t, s->time_ns);
+    if (s->kind == PROF_SWITCH_IN)
+        c->in_ns = t->cpu_since_ns = s->time_ns;
+    else
         c->out_ns = s->time_ns;
-    }
     t->kind = s->kind;
     t->since_ns = s->time_ns;
-    return ended;
+    return begins;
 }
 
 /* ---- a part ---------------------------------------------------------------------------------- */
 
-/* Until the switch: what comes before it in time. */
-static void take_until(struct prof_wakes *w, const struct prof_wake_input *in, struct wait *waits,
-                       size_t *known, size_t *delay, int64_t time_ns)
+struct cursor {
+    size_t known, delay;
+};
+
+/* What comes before the switch in time. */
+static void take_until(struct prof_wakes *w, const struct prof_wake_input *in, struct start *starts,
+                       struct cursor *at, int64_t time_ns)
 {
-    while (*known < in->nknown && in->known[*known].time_ns <= time_ns)
-        on_known(w, &in->known[(*known)++]);
-    while (*delay < in->ndelays && in->delays[*delay].time_ns < time_ns)
-        on_delay(w, waits, &in->delays[(*delay)++]);
+    while (at->known < in->nknown && in->known[at->known].time_ns <= time_ns)
+        on_known(w, &in->known[at->known++]);
+    while (at->delay < in->ndelays && in->delays[at->delay].time_ns < time_ns)
+        on_sums(w, starts, &in->delays[at->delay++]);
 }
 
-static size_t find_waits(struct prof_wakes *w, const struct prof_wake_input *in, struct wait *waits)
+static size_t find_starts(struct prof_wakes *w, const struct prof_wake_input *in,
+                          struct start *starts)
 {
-    size_t n = 0, known = 0, delay = 0;
+    struct cursor at = {0};
+    size_t n = 0;
 
     for (size_t i = 0; i < in->nswitches; i++) {
-        take_until(w, in, waits, &known, &delay, in->switches[i].time_ns);
-        if (on_switch(w, in, &in->switches[i], &waits[n])) {
-            n++; /* waits are numbered from 1 */
-            thread_of(w, waits[n - 1].tid)->waits = (uint32_t)n;
+        take_until(w, in, starts, &at, in->switches[i].time_ns);
+        if (on_switch(w, in->begin_ns, &in->switches[i], &starts[n])) {
+            n++; /* they are numbered from 1 */
+            thread_of(w, in->switches[i].tid)->starts = (uint32_t)n;
         }
     }
-    take_until(w, in, waits, &known, &delay, INT64_MAX);
+    take_until(w, in, starts, &at, INT64_MAX);
     for (size_t i = 0; i < w->max_threads; i++)
-        if (w->thread[i].waits)
-            settle(waits, &w->thread[i], -1);
+        if (w->thread[i].starts)
+            settle(starts, &w->thread[i], -1);
     return n;
 }
 
@@ -314,20 +408,21 @@ static void sort_wakes(struct prof_wakeup *a, size_t n)
 ssize_t prof_wake_infer(struct prof_wakes *w, const struct prof_wake_input *in,
                         struct prof_wakeup *out)
 {
-    const size_t bytes = (in->nswitches + 1) * sizeof(struct wait);
-    struct wait *waits = prof_pages_alloc(bytes);
-    size_t n;
+    const size_t bytes = (in->nswitches + 1) * sizeof(struct start);
+    struct start *starts = prof_pages_alloc(bytes);
+    size_t n, wakes = 0;
 
-    if (!waits)
+    if (!starts)
         return -ENOMEM;
-    n = find_waits(w, in, waits);
+    n = find_starts(w, in, starts);
     for (size_t i = 0; i < n; i++)
-        out[i] = (struct prof_wakeup){
-            .time_ns = waits[i].end_ns - waits[i].delay_ns,
-            .tid = waits[i].tid,
-            .waker = waits[i].waker,
-        };
-    sort_wakes(out, n);
-    prof_pages_free(waits, bytes);
-    return (ssize_t)n;
+        if (!starts[i].preempted)
+            out[wakes++] = (struct prof_wakeup){
+                .time_ns = starts[i].in->time_ns - starts[i].delay_ns,
+                .tid = starts[i].in->tid,
+                .waker = starts[i].waker,
+            };
+    sort_wakes(out, wakes);
+    prof_pages_free(starts, bytes);
+    return (ssize_t)wakes;
 }

@@ -18,6 +18,7 @@ build=(
     libssl-dev              # SHA-256 in the labs
     libpcre2-dev            # -bench and benchstat's -filter take regular expressions
     uthash-dev              # hash tables
+    libgc-dev               # the garbage collector of step 7
 )
 test=(
     libcmocka-dev # tests in C

@@ -17,7 +17,7 @@
 while [[ $SERVER == */ ]]; do SERVER=${SERVER%/}; done
 kinds='cpu heap allocs block mutex goroutine threadcreate'
 declare -A ports=([cpu]=PORT_SERVER:18082 [block]=PORT_BLOCK:18083 [mutex]=PORT_MUTEX:18084
-    [latest]=PORT_LATEST:18085 [diff]=PORT_DIFF:18086)
+    [latest]=PORT_LATEST:18086 [diff]=PORT_DIFF:18087)
 
 # Sets variable and port for a title of `ports`; refuses a taken port before the work, not after it.
 choose_port() { # NAME

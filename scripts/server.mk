@@ -21,9 +21,9 @@ pprof-mutex: $(viewer) ## who makes them wait, port 18084
 	@SERVER=$(SERVER) scripts/server-profile.sh mutex
 collect: ## its profiles, round after round, into profiles/; scripts/collect-pprof.sh -h lists its settings
 	@TARGET_BASE_URL=$(or $(TARGET_BASE_URL),$(SERVER)/debug/pprof) exec scripts/collect-pprof.sh
-pprof-latest: $(viewer) ## the newest profile in profiles/KIND, port 18085
+pprof-latest: $(viewer) ## the newest profile in profiles/KIND, port 18086
 	@scripts/server-profile.sh latest $(KIND)
-pprof-diff: $(viewer) ## the profile B with A taken away, port 18086
+pprof-diff: $(viewer) ## the profile B with A taken away, port 18087
 	@scripts/server-profile.sh diff '$(A)' '$(if $(filter command line,$(origin B)),$(B))' # else B is the Makefile's own
 ## DURATION=30s            of the load and of the CPU profile
 ## KIND=cpu                or heap, block, mutex, goroutine

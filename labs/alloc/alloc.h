@@ -60,6 +60,9 @@ void buffers_free(struct buffers *set);
  * stays so. */
 void buffers_fill(struct buffers *set, int i);
 uint64_t buffers_checksum(const struct buffers *set);
+/* The same of one buffer, wherever it lies. */
+void buffer_fill(unsigned char *p, int i);
+uint64_t buffer_checksum(const unsigned char *p, size_t bytes);
 /* Takes ownership. */
 void buffers_hold(struct buffers *set);
 

@@ -34,20 +34,25 @@ void buffers_free(struct buffers *set)
     free(set);
 }
 
-__attribute__((noinline)) void buffers_fill(struct buffers *set, int i)
+void buffer_fill(unsigned char *p, int i)
 {
     unsigned char seed = (unsigned char)i;
     SHA256_CTX sha;
 
     SHA256_Init(&sha);
     SHA256_Update(&sha, &seed, sizeof(seed));
-    SHA256_Final(set->item[i], &sha);
+    SHA256_Final(p, &sha);
+}
+
+__attribute__((noinline)) void buffers_fill(struct buffers *set, int i)
+{
+    buffer_fill(set->item[i], i);
 }
 
 /* Two words side by side: the check should not take longer than the work. Read from anywhere. */
 typedef uint64_t words __attribute__((vector_size(16), aligned(1), may_alias));
 
-static uint64_t checksum_one(const unsigned char *p, size_t bytes)
+uint64_t buffer_checksum(const unsigned char *p, size_t bytes)
 {
     words sum = {0};
     size_t i = 0;
@@ -65,7 +70,7 @@ __attribute__((noinline)) uint64_t buffers_checksum(const struct buffers *set)
     uint64_t sum = 0;
 
     for (int i = 0; i < set->count; i++)
-        sum += checksum_one(set->item[i], set->bytes) * (2 * (uint64_t)i + 1);
+        sum += buffer_checksum(set->item[i], set->bytes) * (2 * (uint64_t)i + 1);
     return sum;
 }
 
