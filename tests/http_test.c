@@ -356,27 +356,32 @@ static void test_fork(void **state)
 {
     struct prof_http *http = started((struct prof_http_options){0});
     const int port = port_of(http);
-    int go[2];
+    int go[2], stopped[2];
+    char c;
     int capture = client_ask(port, "GET", "/debug/pprof/heap?seconds=600");
 
     (void)state;
+    assert_int_equal(pipe(stopped), 0);
     assert_int_equal(client_get(port, "/debug/pprof/heap", answer, sizeof answer), 200);
     assert_int_equal(pipe(go), 0);
     pid_t child = fork();
     if (child == 0) {
-        char c;
         close(go[1]);
         prof_http_stop(http);
         prof_http_free(http);
-        _exit(read(go[0], &c, 1) == 1 ? 7 : 1);
+        _exit(write(stopped[1], "", 1) == 1 && read(go[0], &c, 1) == 1 ? 7 : 1);
     }
     close(go[0]);
+    /* Until then the listening socket is the child's, too. */
+    assert_int_equal(read(stopped[0], &c, 1), 1);
     assert_int_equal(client_get(port, "/debug/pprof/heap", answer, sizeof answer), 200);
     prof_http_free(http);
     assert_int_equal(client_connect(port), -1);
     assert_int_equal(client_read(capture, answer, sizeof answer), 503);
     assert_int_equal(write(go[1], "", 1), 1);
     close(go[1]);
+    close(stopped[0]);
+    close(stopped[1]);
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
