@@ -132,7 +132,6 @@ libs_prof    := -lmicrohttpd
 libs_bench   := $(TCMALLOC) $(LIBS_BENCH)
 libs_gperftools_test := -lprofiler
 libs_gc_test := -lgc
-libs_gc_test := -lgc
 libs_benchstat := -Wl,--as-needed -lpcre2-8
 
 # Debian's go tool pprof disassembles a program only where its addresses are those of the file.
