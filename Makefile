@@ -175,7 +175,7 @@ bench-mem: build ## the Allocate benchmark, with a heap profile for pprof-heap
 run-cpu: build ## a program with a hot CPU, with a CPU profile for pprof-cpu
 	$(BIN)/cpu_hot -n 38 -workers 4 -cpuprofile $(CPU_PROFILE)
 run-mem: build ## a program that allocates and keeps, with a heap profile for pprof-heap
-	$(BIN)/mem_hot -bytes 1024 -count 200000 -hold=true -memprofile $(HEAP_PROFILE)
+	$(BIN)/mem_hot -bytes 1024 -count 200000 -hold=$(or $(HOLD),true) $(if $(GOGC)$(GOMEMLIMIT),-gc )-memprofile $(HEAP_PROFILE)
 pprof-cpu: $(viewer) ## the CPU profile in the browser, port 18080
 	@scripts/ui.sh "CPU" PORT_CPU $(PORT_CPU) $(CPU_PROFILE)
 pprof-heap: $(viewer) ## the heap profile in the browser, port 18081
@@ -223,6 +223,7 @@ $(pprof): pprof-%: build $(viewer)
 ## BEFORE= AFTER=          other variants: make compare-fib AFTER=iterative
 ## PORT_FIB_BEFORE=18090   and _AFTER=18091; PORT_ALLOC_ 18092, 18093; PORT_MUTEX_ 18094, 18095
 
+include scripts/gc.mk
 include scripts/memory.mk
 include scripts/class.mk
 
