@@ -132,6 +132,7 @@ libs_prof    := -lmicrohttpd
 libs_bench   := $(TCMALLOC) $(LIBS_BENCH)
 libs_gperftools_test := -lprofiler
 libs_gc_test := -lgc
+libs_gc_trace_test := -lgc
 libs_benchstat := -Wl,--as-needed -lpcre2-8
 
 # Debian's go tool pprof disassembles a program only where its addresses are those of the file.
@@ -150,7 +151,7 @@ $(BIN)/bench: $(call obj,$(labb_src)) $(libbench) $(liblabs) $(libprof) $(B)/sou
 $(tests): $(B)/tests/%: $(B)/tests/%.o $(libcmd) $(libbench) $(liblabs) $(libprof)
 	$(call program,$(LIBS_BENCH) -lcmocka -lmicrohttpd)
 $(B)/tests/benchstat_test: $(filter-out %/main.o,$(call obj,$(wildcard cmd/benchstat/*.c)))
-$(B)/tests/trace_model_test: $(filter-out %/main.o,$(call obj,$(wildcard cmd/trace/*.c)))
+$(B)/tests/trace_model_test $(B)/tests/gc_trace_test: $(filter-out %/main.o,$(call obj,$(wildcard cmd/trace/*.c)))
 $(perfbins): $(B)/perf/%: $(B)/bench/perf/%.o $(libbench) $(liblabs) $(libprof)
 	$(call program,$(TCMALLOC) $(LIBS_BENCH))
 
