@@ -2,7 +2,7 @@
 # Installs the Debian packages that c-prof-labs needs and this machine does not have; `make` calls it, so nobody
 # has to. It asks dpkg once (some 20 ms), so it costs nothing when everything is there, and it touches nothing else.
 #
-#   scripts/deps.sh [--check] [GROUP...]     groups: build test ui peers ci; build test ui when none is named
+#   scripts/deps.sh [--check] [GROUP...]     groups: build test ui editor peers ci; build test ui when none is named
 set -euo pipefail
 
 # Package, and after a colon the commands that serve as well: one of them on the PATH, and it is not asked for.
@@ -30,6 +30,9 @@ ui=(
     golang-go:pprof/go # the viewer: go tool pprof
     graphviz           # its Graph view
 )
+editor=(
+    gdb # .vscode/launch.json
+)
 peers=( # software to profile that nobody here wrote: tests/preload.sh, scripts/perf/preload.sh
     redis-server redis-tools
     memcached
@@ -46,7 +49,7 @@ ci=(
 }
 
 usage() {
-    echo "usage: scripts/deps.sh [--check] [build|test|ui|peers|ci ...]"
+    echo "usage: scripts/deps.sh [--check] [build|test|ui|editor|peers|ci ...]"
     echo "  installs what is missing of the named groups (build, test and ui when none is named); --check only lists it"
 }
 
@@ -83,7 +86,7 @@ wanted=()
 for arg; do
     case $arg in
     --check) check=1 ;;
-    build | test | ui | peers | ci)
+    build | test | ui | editor | peers | ci)
         declare -n group=$arg
         wanted+=("${group[@]}")
         ;;

@@ -42,17 +42,17 @@ def anchors(guide):
 
 
 def tables(guide):
-    """[(rows, columns)]"""
+    """[(line, rows, columns)]: where it begins, and the numbers of columns that its rows have"""
     found, last = [], None
     for i, line in guide.prose():
         if not line.startswith("|"):
             continue
         columns = len(re.findall(r"(?<!\\)\|", line)) - 1
         if last == i - 1:
-            found[-1][0] += 1
-            found[-1][1].add(columns)
+            found[-1][1] += 1
+            found[-1][2].add(columns)
         else:
-            found.append([1, {columns}])
+            found.append([i + 1, 1, {columns}])
         last = i
     return found
 
@@ -77,7 +77,7 @@ def outline(guide):
             found.append(re.sub(r">.*", ">", line) if line.startswith("<d") else line)
         found += [f"{'picture' if m[1] else 'link'} {m[2].split('#')[0]}" for m in LINK.finditer(line)
                   if m[1] or m[2].startswith("http")]
-    return found + [f"table of {rows} rows, {sorted(columns)} columns" for rows, columns in tables(guide)]
+    return found + [f"table of {rows} rows, {sorted(columns)} columns" for _, rows, columns in tables(guide)]
 
 
 def check_twins(report, path):
@@ -125,8 +125,8 @@ def check_names(report, guide, name, targets):
 
 def check_form(report, guide, name):
     """Records, tables, folded answers and blocks are well formed."""
-    problems = [f"line {guide.blocks[0].first}: {rows} rows with {sorted(columns)} columns"
-                for rows, columns in tables(guide) if len(columns) != 1]
+    problems = [f"line {line}: {rows} rows with {sorted(columns)} columns"
+                for line, rows, columns in tables(guide) if len(columns) != 1]
     records = []
     depth = 0
     for i, line in guide.prose():
