@@ -132,7 +132,7 @@ libs_prof    := -lmicrohttpd
 libs_bench   := $(TCMALLOC) $(LIBS_BENCH)
 libs_gperftools_test := -lprofiler
 libs_gc_test := -lgc
-libs_gc_test := -lgc
+libs_gc_trace_test := -lgc
 libs_benchstat := -Wl,--as-needed -lpcre2-8
 
 # Debian's go tool pprof disassembles a program only where its addresses are those of the file.
@@ -151,7 +151,7 @@ $(BIN)/bench: $(call obj,$(labb_src)) $(libbench) $(liblabs) $(libprof) $(B)/sou
 $(tests): $(B)/tests/%: $(B)/tests/%.o $(libcmd) $(libbench) $(liblabs) $(libprof)
 	$(call program,$(LIBS_BENCH) -lcmocka -lmicrohttpd)
 $(B)/tests/benchstat_test: $(filter-out %/main.o,$(call obj,$(wildcard cmd/benchstat/*.c)))
-$(B)/tests/trace_model_test: $(filter-out %/main.o,$(call obj,$(wildcard cmd/trace/*.c)))
+$(B)/tests/trace_model_test $(B)/tests/gc_trace_test: $(filter-out %/main.o,$(call obj,$(wildcard cmd/trace/*.c)))
 $(perfbins): $(B)/perf/%: $(B)/bench/perf/%.o $(libbench) $(liblabs) $(libprof)
 	$(call program,$(TCMALLOC) $(LIBS_BENCH))
 
@@ -176,7 +176,7 @@ bench-mem: build ## the Allocate benchmark, with a heap profile for pprof-heap
 run-cpu: build ## a program with a hot CPU, with a CPU profile for pprof-cpu
 	$(BIN)/cpu_hot -n 38 -workers 4 -cpuprofile $(CPU_PROFILE)
 run-mem: build ## a program that allocates and keeps, with a heap profile for pprof-heap
-	$(BIN)/mem_hot -bytes 1024 -count 200000 -hold=true -memprofile $(HEAP_PROFILE)
+	$(BIN)/mem_hot -bytes 1024 -count 200000 -hold=$(or $(HOLD),true) $(if $(GOGC)$(GOMEMLIMIT),-gc )-memprofile $(HEAP_PROFILE)
 pprof-cpu: $(viewer) ## the CPU profile in the browser, port 18080
 	@scripts/ui.sh "CPU" PORT_CPU $(PORT_CPU) $(CPU_PROFILE)
 pprof-heap: $(viewer) ## the heap profile in the browser, port 18081
@@ -224,6 +224,7 @@ $(pprof): pprof-%: build $(viewer)
 ## BEFORE= AFTER=          other variants: make compare-fib AFTER=iterative
 ## PORT_FIB_BEFORE=18090   and _AFTER=18091; PORT_ALLOC_ 18092, 18093; PORT_MUTEX_ 18094, 18095
 
+include scripts/gc.mk
 include scripts/memory.mk
 include scripts/class.mk
 include scripts/docs.mk

@@ -34,8 +34,8 @@ require_kind() { # KIND
 # The profile, whole or not at all, under profiles/KIND; its name in $file.
 fetch() { # KIND PATH SECONDS
     local status
-    file=profiles/$1/$1_$(stamp).pb.gz
-    mkdir -p "profiles/$1"
+    file=$PROFILES/$1/$1_$(stamp).pb.gz
+    mkdir -p "$PROFILES/$1"
     status=$(curl --silent --max-time $(($3 + 60)) --output "$work/profile" --write-out '%{http_code}' "$SERVER/debug/pprof/$2") ||
         [[ $status != 000 ]] || fail "no server answers at $SERVER; start one with: make run-server"
     [[ $status == 200 ]] || fail "$SERVER/debug/pprof/$2 answered $status: $(head -n 1 "$work/profile")"
@@ -77,8 +77,8 @@ cpu | heap | allocs | block | mutex | goroutine | threadcreate)
 latest)
     require_kind "${2:-cpu}"
     choose_port latest
-    file=$(find "profiles/${2:-cpu}" -name '*.pb.gz' -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1 | cut -d' ' -f2-)
-    [[ -n $file ]] || fail "no profile in profiles/${2:-cpu}; collect some with: make collect"
+    file=$(find "$PROFILES/${2:-cpu}" -name '*.pb.gz' -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1 | cut -d' ' -f2-)
+    [[ -n $file ]] || fail "no profile in $PROFILES/${2:-cpu}; collect some with: make collect"
     echo "$file"
     title="the latest ${2:-cpu} profile"
     ;;

@@ -4,9 +4,7 @@
 #include "labs/gc/internal.h"
 
 #include "prof/pprof.h"
-#if __has_include("prof/trace.h")
 #include "prof/trace.h"
-#endif
 
 static void tell_stats(struct prof_collector_stats *out)
 {
@@ -32,7 +30,6 @@ void gc_report_init(void)
     prof_set_collector(&collector);
 }
 
-#if __has_include("prof/trace.h")
 void gc_report_phase(enum gc_phase phase, const struct gc_cycle *c)
 {
     static const enum prof_gc_phase phases[] = {
@@ -46,9 +43,3 @@ void gc_report_phase(enum gc_phase phase, const struct gc_cycle *c)
     prof_trace_gc(phases[phase], c->number, done ? c->live_bytes : -1,
                   done ? c->next_goal_bytes : -1);
 }
-#else
-void gc_report_phase(enum gc_phase phase, const struct gc_cycle *c)
-{
-    (void)phase, (void)c;
-}
-#endif
