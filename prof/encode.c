@@ -278,22 +278,29 @@ static void put_all(struct encoder *e, const struct prof_snapshot *s)
         prof_wire_string(&e->wire, PROFILE_STRING_TABLE, e->strings.strings[i]);
 }
 
-int prof_encode_proto(const struct prof_snapshot *s, int fd)
+int prof_encode_symbolized(const struct prof_snapshot *s, const struct prof_symbols *symbols, int fd)
 {
-    struct encoder e = {0};
-    int err = prof_snapshot_symbolize(s, &e.symbols);
-    if (err)
-        return err;
-    err = prof_wire_open_gzip(&e.wire, fd);
+    struct encoder e = {.symbols = *symbols};
+    int err = prof_wire_open_gzip(&e.wire, fd);
     if (!err) {
         put_all(&e, s);
         if (e.strings.failed && !e.wire.error)
             e.wire.error = -ENOMEM; /* ends the stream without a valid trailer */
         err = prof_wire_close(&e.wire);
     }
-    prof_symbols_free(&e.symbols);
     prof_pool_free(&e.strings);
     free(e.functions);
     free(e.slots);
+    return err;
+}
+
+int prof_encode_proto(const struct prof_snapshot *s, int fd)
+{
+    struct prof_symbols symbols;
+    int err = prof_snapshot_symbolize(s, &symbols);
+    if (err)
+        return err;
+    err = prof_encode_symbolized(s, &symbols, fd);
+    prof_symbols_free(&symbols);
     return err;
 }

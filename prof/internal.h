@@ -590,6 +590,7 @@ int prof_snapshot_symbolize(const struct prof_snapshot *s, struct prof_symbols *
 
 /* prof_snapshot_write's two shapes. fd stays open. 0, -ENOMEM, or what write(2) said. */
 int prof_encode_proto(const struct prof_snapshot *s, int fd);
+int prof_encode_symbolized(const struct prof_snapshot *s, const struct prof_symbols *known, int fd);
 int prof_encode_text(const struct prof_snapshot *s, int fd);
 /* text.c's ways of writing these: "a\"b" and {"key":"value"}. */
 void prof_text_quoted(FILE *f, const char *text);
