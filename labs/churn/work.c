@@ -138,29 +138,41 @@ static void prepare(struct worker *w, const struct churn_work *work, _Atomic int
         w->keep = work->keep / work->threads + (index < work->keep % work->threads);
 }
 
+/* Runs all threads; the caller is the first of them. */
+static int run_workers(struct worker *workers, int n)
+{
+    int started = 1, err = 0;
+
+    while (started < n && !err)
+        if (!(err = start(&workers[started])))
+            started++;
+    run_thread(&workers[0]);
+    for (int i = 1; i < started; i++)
+        join(&workers[i]);
+    return err;
+}
+
 int churn_run(const struct churn_work *work, uint64_t *sum)
 {
-    struct worker workers[CHURN_THREADS_MAX] = {{0}};
     const int n = work->threads;
     _Atomic int next = 0;
-    int started = 1, err = 0;
 
     if (work->bytes < ALLOC_DIGEST_BYTES || work->count < 0 || work->keep < 0 || n < 1 ||
         n > CHURN_THREADS_MAX)
         return -EINVAL;
+    /* Not an array of the stack: a sanitizer puts those where no collector looks for pointers. */
+    struct worker *workers = take_links(work->way, (size_t)n * sizeof *workers);
+    if (!workers)
+        return -ENOMEM;
     for (int i = 0; i < n; i++)
         prepare(&workers[i], work, &next, i);
-    while (started < n && !err)
-        if (!(err = start(&workers[started])))
-            started++;
-    run_thread(&workers[0]); /* the caller works, too */
-    for (int i = 1; i < started; i++)
-        join(&workers[i]);
+    int err = run_workers(workers, n);
     *sum = 0;
-    for (int i = 0; i < started; i++) {
+    for (int i = 0; i < n; i++) {
         let_go(&workers[i]); /* not earlier: what is kept, is kept until all is done */
         *sum += workers[i].sum;
         err = err ? err : workers[i].err;
     }
+    give_links(work->way, workers);
     return err;
 }
