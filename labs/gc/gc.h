@@ -72,8 +72,9 @@ int64_t gc_pacer_goal(const struct gc_pacer *p);
 void gc_pacer_collected(struct gc_pacer *p, int64_t cost_ns, int64_t now_ns);
 
 /* Whether to collect now. For the limit's sake alone this is false while collecting is ahead of the
- * program by more than a tenth of the time since the start, or 100 ms: so half of the time at most
- * goes into it, and a heap that does not fit grows over the limit instead of standing still. */
+ * program by more than a twentieth of the time since the start, or 100 ms: so half of the time at
+ * most goes into it, and a heap that does not fit grows over the limit instead of standing still.
+ */
 bool gc_pacer_due(const struct gc_pacer *p, int64_t heap_bytes, int64_t now_ns);
 
 /* ---- the collector --------------------------------------------------------------------------- */

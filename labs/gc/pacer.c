@@ -68,8 +68,8 @@ void gc_pacer_collected(struct gc_pacer *p, int64_t cost_ns, int64_t now_ns)
 
 bool gc_pacer_due(const struct gc_pacer *p, int64_t heap_bytes, int64_t now_ns)
 {
-    const int64_t tenth_ns = (now_ns - p->start_ns) / 10;
-    const int64_t credit_ns = tenth_ns < CREDIT_NS_MAX ? tenth_ns : CREDIT_NS_MAX;
+    const int64_t twentieth_ns = (now_ns - p->start_ns) / 20;
+    const int64_t credit_ns = twentieth_ns < CREDIT_NS_MAX ? twentieth_ns : CREDIT_NS_MAX;
 
     if (heap_bytes >= gc_pacer_percent_goal(p))
         return true;
