@@ -10,6 +10,16 @@ record-server: build # a server of its own, loaded, and its profiles: for steps 
 	@scripts/class/serve.sh server
 record-collect: build # rounds of profiles for step 8
 	@scripts/class/serve.sh collect
+report: build ## one page of all recorded steps: profiles/report/report.html
+	@scripts/report.sh
+export: ## one file with your results, to hand in
+	@scripts/export.sh
+class-report: ## one page of a class from the files of make export in DIR
+	@scripts/class-report.sh '$(DIR)'
+quiz: build ## questions about STEP, checked against your own profile
+	@CPU_PROFILE='$(CPU_PROFILE)' HEAP_PROFILE='$(HEAP_PROFILE)' scripts/quiz.sh $(STEP)
+progress: ## which steps are recorded, done and open
+	@scripts/progress.sh
 ## STEP=1                  0 to 8
 ## LANG_=en                or ja: the language of the guide
 ## NAME=                   with export: what you are called in the class's page

@@ -219,7 +219,7 @@ gather_lab() { # LAB
     "$BIN/benchstat" -col /impl "$results" 2>"$work/err" | grep -vE '^(goos|goarch|pkg|cpu): ' >"$out/$lab.table" || fail "$(tail -n 1 "$work/err")"
     part pre "$lab.table"
     if LC_ALL=C awk -f scripts/class/plot.awk -v title="$lab: $lab_before, $lab_after" -v before="$lab_before" -v after="$lab_after" \
-        -v words_log="log" "$results" >"$out/$lab-runs.svg"; then
+        -v words_log=logarithmic "$results" >"$out/$lab-runs.svg"; then
         part figure "$lab-runs.svg" runs
     fi
     sed -n '/per operation, by function/,$p' "$report" >"$out/$lab.functions"

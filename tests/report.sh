@@ -1,0 +1,115 @@
+#!/bin/bash
+# make report, make export, make class-report: pages that hold all they show, load nothing and run nothing; whatever a name or a
+# file holds is text.
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+[[ -z $SAN ]] || skip_all "it runs scripts over the plain programs"
+unset MAKEFLAGS NAME DOCS CPU_PROFILE HEAP_PROFILE NO_COLOR
+export PROFILES=$tmp/profiles LANG_=en DOCS=$tmp/docs
+mkdir -p "$PROFILES"/{cpu,bench,doctor} "$DOCS/en"
+
+run scripts/report.sh
+exits "nothing is recorded" 1
+like "it says what to do" "$err" 'make record STEP=1$'
+run scripts/export.sh
+exits "so nothing to hand in" 1
+
+# A comparison as compare.sh leaves it, with profiles of what the labs really do.
+profile() { # IMPL N SIDE
+    "$BIN/cpu_hot" -n "$2" -workers 1 -impl "$1" -cpuprofile "$PROFILES/cpu/fib_$3_20260101-000000.pb.gz" >/dev/null
+}
+profile recursive 25 before
+profile memo 60000 after
+for i in 1 2 3 4 5 6; do printf 'BenchmarkFib/impl=recursive-2 10 2%d000000 ns/op\nBenchmarkFib/impl=memo-2 10 200%d ns/op\n' $i $i; done \
+    >"$PROFILES/bench/fib_20260101-000000.txt"
+cat >"$PROFILES/bench/fib_20260101-000000_report.txt" <<'EOT'
+memo is 11,700x faster than recursive (95% CI 11,000x–12,000x; p=0.002; n=6+6; noise floor 22.6%)
+
+CPU time per operation, by function
+     before: recursive                              after: memo
+  1  fib_recursive                22.0 ms   100.0%  pthread_mutex_trylock         691 ns    33.7%
+     (all)                        22.0 ms           (all)                        2.05 µs
+fib_recursive fell from 22.0 ms an operation to nothing.
+EOT
+cp "$PROFILES/cpu/fib_before_20260101-000000.pb.gz" "$PROFILES/cpu/cpu.pprof"
+printf 'ok\tC compiler\t12\nwarn\tload\t9 on <2> cores\nok\tnoise\t3.1%%: fine\n' >"$PROFILES/doctor/doctor.tsv"
+for step in 0 1 5; do
+    printf '# Step %s — a & <b>\n<!-- record:step%s begin -->\n<!-- record:step%s end -->\n' $step $step $step >"$DOCS/en/step$step-x.md"
+    run scripts/record.sh $step
+    exits "step $step is recorded" 0
+done
+is "four pictures of a comparison" "$(find "$DOCS/record" -name 'step5-fib*' | wc -l)" 4
+for picture in "$DOCS"/record/*.svg; do
+    python3 -c 'import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])' "$picture" || echo "$picture"
+done >"$tmp/bad" 2>&1
+is "every picture is well-formed" "$(<"$tmp/bad")" ""
+like "what changed is per operation" "$(<"$DOCS/record/step5-fib-change.svg")" 'recursive 22\.0 ms an operation, memo 2\.0[0-9] µs an operation'
+like "with slow and fixed as one" "$(<"$DOCS/record/step5-fib-change.svg")" 'fib_recursive → fib_memo'
+
+# ---- the report -------------------------------------------------------------------------------------------------
+run scripts/report.sh
+exits "report" 0
+page=$PROFILES/report/report.html
+text=$(<"$page")
+like "a guide's title is text" "$text" 'Step 5 — a &amp; &lt;b&gt;</h2>'
+like "the verdict" "$text" '<p class="verdict proven">memo is 11,700x faster'
+like "benchstat's table" "$text" 'Fib-2 +2[0-9]+\.[0-9]+µ'
+like "the checks" "$text" '<span class="tag warn">warn</span><td>load<td>9 on &lt;2&gt; cores'
+is "all the pictures are in it" "$(grep -c '<svg' "$page")" 5
+is "nothing is loaded from anywhere" "$(grep -oE '(src|href)="[^#][^"]*"|url\([^)]*\)|@import|<script|<link' "$page")" ""
+like "what is not there is open" "$text" '<span class="tag">open</span> Step 3'
+
+browse() { # FILE: the page as a browser has it, in $out; what it complained of, in $complaints
+    run timeout 60 chromium --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update \
+        --disable-sync --disable-dev-shm-usage --user-data-dir="$tmp/browser" --enable-logging=stderr \
+        --host-resolver-rules='MAP * ~NOTFOUND' --dump-dom "file://$1"
+    complaints=$(grep ':CONSOLE' <<<"$err")
+}
+if command -v chromium >/dev/null; then
+    browse "$page"
+    is "a browser has nothing to complain of" "$complaints" ""
+    like "and shows the pictures" "$out" '<title>fib_recursive'
+fi
+
+# ---- export and class -------------------------------------------------------------------------------------------
+mkdir "$tmp/class"
+NAME='Ada <script>alert(1)</script>' run scripts/export.sh
+exits "export" 0
+file=${out#to hand in: }
+is "its name is harmless" "${file##*/}" "export-Ada-scriptalert1script.tsv"
+like "the factor is in it" "$(<"$file")" $'^step5\\.fib\\.factor\t11700$'
+like "the machine, too" "$(<"$file")" $'^step5\\.cores\t[0-9]+$'
+unlike "no path" "$(<"$file")" "$tmp"
+cp "$file" "$tmp/class/a.tsv"
+sed 's/^name\t.*/name\tBob/; s/factor\t.*/factor\t1\/2.5/; s/status\t.*/status\tslower/; s/noise\t.*/noise\t1.5/' "$file" >"$tmp/class/b.tsv"
+sed 's/^name\t.*/name\tEve/; s/factor\t.*/factor\t"><img src=x>/; s/cpu\t.*/cpu\t<img src=x onerror=alert(1)>/; s/status\t.*/status\t"x/; s/noise\t.*/noise\t1;id/' "$file" \
+    >"$tmp/class/e.tsv"
+head -c 3000 /dev/urandom >"$tmp/class/junk.tsv"
+run scripts/class-report.sh "$tmp/class"
+exits "class-report" 0
+like "it counts" "$out" '3 exports, 1 files left out$'
+text=$(<"$tmp/class/class.html")
+like "a name is text" "$text" '<td>Ada &lt;script&gt;'
+unlike "and never markup" "$text" '<script|<img'
+like "who is where" "$text" '<td>Bob.*recorded'
+like "how much faster" "$text" '<td>Ada .*>faster</span><td class="num">11,700x'
+like "and slower" "$text" '<td>Bob<td><span class="tag slower">slower</span><td class="num">0\.40x'
+like "a noisy machine is marked" "$text" '<td>Ada.*noisy 22\.6%'
+unlike "a quiet one is not" "$(grep '<td>Bob' <<<"$text")" 'noisy'
+like "what is no export is named" "$text" 'junk\.tsv: not a file from make export'
+if command -v chromium >/dev/null; then
+    browse "$tmp/class/class.html"
+    is "a browser has nothing to complain of here, either" "$complaints" ""
+    like "and shows the table" "$out" '<td>Bob'
+fi
+LANG_=ja run scripts/class-report.sh "$tmp/class"
+exits "again, in Japanese" 0
+like "it is Japanese, and its own page is no export" "$(<"$tmp/class/class.html")" '提出 3 件'
+run scripts/class-report.sh
+exits "no folder" 2
+run scripts/class-report.sh "$tmp/none"
+exits "a folder that is not there" 1
+run scripts/class-report.sh "$DOCS/en"
+exits "a folder without exports" 1
+one_line "is one line" "$err"
+done_testing
