@@ -50,16 +50,19 @@ static uint8_t instant_kind(const struct trace_slice *s)
     return s->kind; /* event.c has found out */
 }
 
-static void add_flow(struct reader *r, const struct trace_slice *event, int64_t ns,
-                     uint32_t instant, uint32_t slice)
+static void add_flows(struct reader *r, const struct trace_slice *event, uint32_t instant,
+                      uint32_t slice)
 {
-    uint64_t id = (uint64_t)event->end_ns;
-
-    if (!id || event->category == KNOWN_TASK)
+    if (!event->end_ns || event->category == KNOWN_TASK)
         return;
-    r->flows = array_grow(r->flows, r->nflows, &r->cflows, sizeof *r->flows);
-    r->flows[r->nflows++] = (struct raw_flow){ns,      id,    event->track,
-                                              instant, slice, (event->flags & RAW_FLOW_ENDS) != 0};
+    uint32_t i = (uint32_t)event->end_ns - 1;
+    do {
+        r->flows = array_grow(r->flows, r->nflows, &r->cflows, sizeof *r->flows);
+        r->flows[r->nflows++] =
+            (struct raw_flow){event->start_ns, r->flow_ids[i].id,
+                              event->track,    instant,
+                              slice,           (event->flags & RAW_FLOW_ENDS) != 0};
+    } while (!r->flow_ids[i++].last);
 }
 
 /* ---- instants -------------------------------------------------------------------------------- */
@@ -72,7 +75,10 @@ static void note_thread(struct trace *t, const struct trace_slice *s, int kind)
     if (i == TRACE_NONE)
         return;
     struct trace_thread *thread = &t->threads[i];
-    if (kind == TRACE_INSTANT_START) {
+    if (kind == TRACE_INSTANT_START && thread->started) {
+        thread->exited = false; /* its tid has been given out again: the two are one here */
+        thread->end_ns = INT64_MAX;
+    } else if (kind == TRACE_INSTANT_START) {
         thread->started = true;
         thread->start_ns = s->start_ns;
         thread->start_function = s->holder;
@@ -89,7 +95,7 @@ static void add_instant(struct builder *b, const struct trace_slice *s)
     struct trace *t = b->t;
     uint8_t kind = instant_kind(s);
 
-    add_flow(b->r, s, s->start_ns, t->ninstants, TRACE_NONE);
+    add_flows(b->r, s, t->ninstants, TRACE_NONE);
     if (kind == TRACE_INSTANT_START || kind == TRACE_INSTANT_EXIT)
         note_thread(t, s, kind);
     t->instants = array_grow(t->instants, t->ninstants, &b->cinstants, sizeof *t->instants);
@@ -112,7 +118,7 @@ static void begin_slice(struct builder *b, const struct trace_slice *event)
     struct trace_slice *s = &t->slices[at];
 
     *s = *event;
-    add_flow(b->r, event, event->start_ns, TRACE_NONE, at);
+    add_flows(b->r, event, TRACE_NONE, at);
     s->kind = slice_kind(t, s);
     s->depth = (uint8_t)(b->nopen < UINT8_MAX ? b->nopen : UINT8_MAX);
     s->flags = (event->flags & TRACE_HAS_VALUE) | TRACE_NO_END;
@@ -155,7 +161,7 @@ static void end_slice(struct builder *b, const struct trace_slice *event)
     uint32_t at = b->open[--b->nopen];
     struct trace_slice *s = &b->t->slices[at];
 
-    add_flow(b->r, event, event->start_ns, TRACE_NONE, at);
+    add_flows(b->r, event, TRACE_NONE, at);
     s->end_ns = event->start_ns;
     s->flags &= (uint8_t)~TRACE_NO_END;
     if (event->waker)

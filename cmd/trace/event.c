@@ -2,6 +2,7 @@
  * what anybody else's say is kept as it is. */
 #include "cmd/trace/reader.h"
 
+#include <endian.h>
 #include <string.h>
 
 enum {
@@ -37,8 +38,7 @@ struct event {
     uint64_t track, parent_task;
     double counter;
     uint32_t log_category; /* string */
-    uint32_t nargs;
-    bool has_track;
+    uint32_t nargs, nflows;
 };
 
 static double as_double(uint64_t bits)
@@ -148,6 +148,35 @@ static void read_categories(struct sequence *s, struct event *e, struct message_
         set_category(e, id_map_get(&s->categories, iid));
 }
 
+/* Those of one event follow one another in the list; the event has the first one's place plus one.
+ */
+static void add_flow_id(struct reader *r, struct event *e, uint64_t id)
+{
+    if (!id)
+        return;
+    r->flow_ids = array_grow(r->flow_ids, r->nflow_ids, &r->cflow_ids, sizeof *r->flow_ids);
+    if (e->nflows++ == 0)
+        e->raw.s.end_ns = (int64_t)r->nflow_ids + 1;
+    else
+        r->flow_ids[r->nflow_ids - 1].last = false;
+    r->flow_ids[r->nflow_ids++] = (struct flow_id){id, true};
+}
+
+/* As numbers, or as packed ones. */
+static void read_flow(struct reader *r, struct event *e, struct message_field *f)
+{
+    uint64_t id;
+
+    if (f->number == EVENT_ENDING_FLOWS)
+        e->raw.s.flags |= RAW_FLOW_ENDS;
+    if (f->type == MESSAGE_FIXED64)
+        add_flow_id(r, e, f->value);
+    for (; f->type == MESSAGE_BYTES && message_size(&f->bytes) >= 8; f->bytes.at += 8) {
+        memcpy(&id, f->bytes.at, 8);
+        add_flow_id(r, e, le64toh(id));
+    }
+}
+
 static uint32_t or_empty(uint32_t string)
 {
     return string == TRACE_NONE ? KNOWN_EMPTY : string;
@@ -188,10 +217,7 @@ static void read_field(struct reader *r, struct sequence *s, struct event *e,
         break;
     case EVENT_FLOWS:
     case EVENT_ENDING_FLOWS:
-        if (f->type != MESSAGE_FIXED64)
-            break;
-        to->end_ns = (int64_t)f->value;
-        to->flags |= f->number == EVENT_ENDING_FLOWS ? RAW_FLOW_ENDS : 0;
+        read_flow(r, e, f);
         break;
     case EVENT_STACK:
         to->stack = read_inline_stack(r, f->bytes);
@@ -214,7 +240,7 @@ static void settle(struct event *e)
 {
     struct trace_slice *s = &e->raw.s;
 
-    if (s->category == KNOWN_TASK && e->parent_task)
+    if (s->category == KNOWN_TASK)
         s->end_ns = (int64_t)e->parent_task;
     if (s->category == KNOWN_LOG && e->log_category != KNOWN_EMPTY)
         s->category = e->log_category, s->kind = TRACE_INSTANT_LOG;

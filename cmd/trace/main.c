@@ -107,7 +107,8 @@ static void check(const struct settings *s)
 
 static void read_settings(struct settings *s, int argc, char **argv)
 {
-    const struct option_spec specs[] = {{"summary", OPTION_BOOL, &s->summary, 0, 0, ""},
+    const struct option_spec specs[] = {{"http", OPTION_STRING, &s->http, 0, 0, ""},
+                                        {"summary", OPTION_BOOL, &s->summary, 0, 0, ""},
                                         {"pprof", OPTION_STRING, &s->pprof, 0, 0, ""},
                                         {"export", OPTION_STRING, &s->format, 0, 0, ""},
                                         {"thread", OPTION_STRING, &s->thread, 0, 0, ""},

@@ -317,6 +317,7 @@ void reader_end(struct reader *r)
     free(r->wakings);
     free(r->samples);
     free(r->flows);
+    free(r->flow_ids);
     id_map_free(&r->sequence_of);
     id_map_free(&r->track_of);
     id_map_free(&r->thread_of);

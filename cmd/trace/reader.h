@@ -112,6 +112,11 @@ struct reader {
 
     struct raw *raws;
     uint32_t nraws, craws;
+    struct flow_id {
+        uint64_t id;
+        bool last; /* of its event */
+    } * flow_ids;
+    uint32_t nflow_ids, cflow_ids;
     struct raw_flow { /* an event that a flow begins at, passes or ends at */
         int64_t ns;
         uint64_t id;
