@@ -4,12 +4,14 @@
  * same arguments make the same file. For the browser tests and for scripts/perf/trace_page.sh:
  *
  *   trace_make EVENTS WORKERS > FILE
+ *   trace_make story > FILE            the trace of tests/trace_story.h, whose every figure is
+ * known
  */
-#include "tests/trace_file.h"
+#include "tests/trace_story.h"
 
 #include <stdio.h>
 
-enum { PID = 4000, CPUS = 4, WORKERS_MAX = 1000, QUANTUM_US = 4000, COLLECTION_US = 60000 };
+enum { SHOP_PID = 4000, CPUS = 4, WORKERS_MAX = 1000, QUANTUM_US = 4000, COLLECTION_US = 60000 };
 enum {
     TRACK_PROCESS = 1,
     TRACK_GC,
@@ -89,7 +91,7 @@ static uint64_t about(struct world *w, int us)
 
 static int tid_of(int worker)
 {
-    return PID + 1 + worker;
+    return SHOP_PID + 1 + worker;
 }
 
 static void emit(struct world *w, struct tf_event e)
@@ -387,12 +389,12 @@ static void describe(struct world *w)
     };
 
     tf_chunk(&w->f, 1, false);
-    tf_process(&w->f, TRACK_PROCESS, PID, "shop");
+    tf_process(&w->f, TRACK_PROCESS, SHOP_PID, "shop");
     tf_track(&w->f, TRACK_GC, "GC", TRACK_PROCESS);
     tf_counter(&w->f, TRACK_QUEUE, "waiting for the cache", 2);
     tf_counter(&w->f, TRACK_HEAP, "heap in use", 3);
     for (int i = 0; i < w->n; i++)
-        tf_thread(&w->f, track_of(i), PID, tid_of(i), w->workers[i].name);
+        tf_thread(&w->f, track_of(i), SHOP_PID, tid_of(i), w->workers[i].name);
     for (uint64_t i = 1; i < sizeof stacks / sizeof *stacks; i++)
         tf_stack(&w->f, i, stacks[i]);
     for (int i = 0; i < w->n; i++)
@@ -401,7 +403,7 @@ static void describe(struct world *w)
                                   .category = "thread",
                                   .name = "start",
                                   .start_function = w->workers[i].start,
-                                  .creator = PID,
+                                  .creator = SHOP_PID,
                                   .stack = STACK_START});
     emit(w, (struct tf_event){
                 .track = TRACK_PROCESS,
@@ -428,14 +430,34 @@ static void populate(struct world *w, int workers)
     w->n = workers + 2;
 }
 
+static int write_out(const struct trace_file *f)
+{
+    if (fwrite(f->data, 1, f->size, stdout) == f->size && fflush(stdout) == 0)
+        return 0;
+    perror("trace_make");
+    return 1;
+}
+
+static int write_story(void)
+{
+    struct trace_file f;
+
+    story_write(&f);
+    int status = write_out(&f);
+    free(f.data);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     static struct world w = {.holder = -1, .next_gc_us = COLLECTION_US, .seed = 88172645463325252u};
     const long events = argc == 3 ? strtol(argv[1], NULL, 10) : 0;
     const long workers = argc == 3 ? strtol(argv[2], NULL, 10) : 0;
 
+    if (argc == 2 && strcmp(argv[1], "story") == 0)
+        return write_story();
     if (events < 1 || workers < 1 || workers > WORKERS_MAX) {
-        fprintf(stderr, "usage: trace_make EVENTS WORKERS > FILE; at most %d workers\n",
+        fprintf(stderr, "usage: trace_make EVENTS WORKERS | story, > FILE; at most %d workers\n",
                 WORKERS_MAX);
         return 2;
     }
@@ -445,10 +467,7 @@ int main(int argc, char **argv)
     describe(&w);
     while (w.events < (uint64_t)events)
         tick(&w);
-    if (fwrite(w.f.data, 1, w.f.size, stdout) != w.f.size || fflush(stdout) != 0) {
-        perror("trace_make");
-        return 1;
-    }
+    int status = write_out(&w.f);
     free(w.f.data);
-    return 0;
+    return status;
 }

@@ -85,8 +85,8 @@ export function build(app) {
         duration(trace.end)}, at most ${duration(Math.max(0, ...list.map(([a, b]) => b - a)))} at a time.`),
     list.length ? el('figure', {}, el('figcaption', {}, 'Minimum mutator utilisation: in the worst window of a length, ' +
         'the share of time that the program could run'), curve(trace, list)) : null,
-    new Table({ caption: 'Every collection', rows, sort: 'at', columns: [
-        { name: 'number', num: true, value: (r) => trace.slice_value[r.i] },
+    new Table({ caption: 'Every collection', rows, sort: 'number', columns: [
+        { name: 'number', value: (r) => trace.slice_value[r.i] },
         { name: 'at', num: true, value: (r) => trace.slice_start[r.i], show: (r) => jump(moment(trace.slice_start[r.i]),
             () => app.toItem({ type: 'slice', index: r.i, thread: -1 }), 'show it in the timeline') },
         { name: 'took', num: true, value: (r) => trace.length(r.i), show: (r) => duration(trace.length(r.i)) },

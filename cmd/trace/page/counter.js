@@ -2,7 +2,6 @@
 // theirs, so that a long counter costs no more than a short one.
 import { COUNTER_HEIGHT } from './lanes.js';
 import { gallop, lowerBound } from './search_sorted.js';
-import { quantity } from './format.js';
 
 const BLOCK = 64;
 
@@ -40,6 +39,12 @@ function extremesOf(trace) {
     return extremes.get(trace);
 }
 
+// The largest value, of which the lane is as high.
+export function peak(trace, counter) {
+    const lo = trace.counter_first[counter], hi = trace.counter_first[counter + 1];
+    return lo === hi ? NaN : extremesOf(trace).of(lo, hi)[1];
+}
+
 // The value at a moment: the latest before it. NaN: none yet.
 export function valueAt(trace, counter, t) {
     const lo = trace.counter_first[counter];
@@ -73,10 +78,4 @@ export function drawCounter(c, drawing, lane, y) {
         if (!Number.isNaN(top))
             c.fillRect(x, yOf(top), 1, Math.max(1, base - yOf(top)));
     }
-    c.fillStyle = colours.dim;
-    c.font = '10px system-ui, sans-serif';
-    c.textBaseline = 'top';
-    c.textAlign = 'right';
-    c.fillText(`max ${quantity(high, trace.text(trace.counter_unit[lane.counter]))}`, scene.width - 4, y + 3);
-    c.textAlign = 'left';
 }

@@ -5,7 +5,7 @@ import { GONE, STATES } from './palette.js';
 import { NONE, SLICE_BLOCK, SLICE_GC, SLICE_REGION, SLICE_SYSCALL, SLICE_TASK } from './trace.js';
 import { timesOf } from './hit.js';
 
-const FRAMES_SHOWN = 40;
+const FRAMES_SHOWN = 40, PARTS_SHOWN = 30;
 
 export function stackList(trace, stack, title = 'Stack') {
     const frames = trace.frames(stack);
@@ -69,7 +69,22 @@ export class Details {
         return { title: trace.text(trace.slice_name[i]), rows, note: this.#flags(i),
             more: [thread >= 0 ? this.#spent(thread, trace.slice_start[i], trace.slice_end[i]) : null,
                 stackList(trace, trace.slice_stack[i], kind === SLICE_BLOCK ? 'Where it waited' : 'Stack'),
-                stackList(trace, trace.slice_wake_stack[i], 'Where it was woken from')] };
+                stackList(trace, trace.slice_wake_stack[i], 'Where it was woken from'),
+                kind === SLICE_TASK ? this.#parts(i) : null] };
+    }
+
+    // The regions that a task went through, on whichever thread.
+    #parts(task) {
+        const { trace } = this, id = trace.slice_value[task], found = [];
+        for (let i = 0; i < trace.nslices && found.length < PARTS_SHOWN; i++)
+            if (trace.slice_kind[i] === SLICE_REGION && trace.slice_value[i] === id && trace.slice_has_value[i])
+                found.push(i);
+        if (!id || !found.length)
+            return null;
+        found.sort((a, b) => trace.slice_start[a] - trace.slice_start[b]);
+        return el('section', {}, el('h3', {}, 'Its regions'), el('ol', {}, ...found.map((i) => el('li', {},
+            this.sliceLink(i, trace.text(trace.slice_name[i])), ` ${duration(trace.length(i))} on ${
+                trace.threadName(trace.threadOf(i))}`))));
     }
 
     #lock(i) {
@@ -118,6 +133,15 @@ export class Details {
     }
 
     // ---- the others
+
+    _thread(item) {
+        const { trace } = this, i = item.index, creator = trace.thread_creator[i];
+        const rows = [['number', String(trace.thread_tid[i])], trace.startFunction(i) ? ['start function',
+            el('code', {}, trace.startFunction(i))] : null, ...this.#when(item), creator === NONE ? null :
+            ['created by', this.threadLink(creator, trace.thread_start[i])]];
+        return { title: trace.threadName(i), rows, more: [this.#spent(i, trace.thread_start[i], trace.thread_end[i]),
+            stackList(trace, trace.thread_stack[i], 'Where it was created')] };
+    }
 
     _state(item) {
         const { trace } = this, i = item.index, state = STATES[trace.state_class[i]];

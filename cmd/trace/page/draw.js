@@ -103,8 +103,8 @@ export class Drawing {
             lane.rows.forEach(({ row, y }) => this.#row(row, lane.y + y));
     }
 
-    #word(text, x0, x1, y, h) {
-        this.words.push({ text, x0: Math.max(0, x0), x1: Math.min(this.pixels.width, x1), y, h });
+    #word(text, x0, x1, y, h, colour) {
+        this.words.push({ text, x0: Math.max(0, x0), x1: Math.min(this.pixels.width, x1), y, h, ink: inkOn(colour) });
     }
 
     #cpu(lane) {
@@ -112,7 +112,7 @@ export class Drawing {
         paintIntervals(this.pixels, this.runs, range, this.view, this.#y(lane.y + 1), this.#size(CPU_HEIGHT),
             (i) => this.threadColour(t.run_thread[i]), this.colours.background, true,
             (i, x0, x1) => this.#word(t.run_thread[i] === NONE ? 'another process' : t.threadName(t.run_thread[i]), x0,
-                x1, lane.y + 1, CPU_HEIGHT));
+                x1, lane.y + 1, CPU_HEIGHT, this.threadColour(t.run_thread[i])));
     }
 
     #row(row, y) {
@@ -122,7 +122,7 @@ export class Drawing {
         const colourOf = found ? (i) => found[i] ? this.sliceColour(i) : faint(i) : (i) => this.sliceColour(i);
         paintIntervals(this.pixels, this.slices, range, this.view, this.#y(y), this.#size(ROW_HEIGHT - 1), colourOf,
             this.colours.background, false, (i, x0, x1) => {
-                this.#word(t.text(t.slice_name[i]), x0, x1, y, ROW_HEIGHT - 1);
+                this.#word(t.text(t.slice_name[i]), x0, x1, y, ROW_HEIGHT - 1, colourOf(i));
                 if (t.slice_waker[i] !== NONE && this.arrows.length < ARROWS_MAX)
                     this.arrows.push(i);
             });
@@ -132,7 +132,7 @@ export class Drawing {
         const t = this.trace, { thread } = lane;
         paintStates(this.pixels, t, thread, this.view, this.#y(lane.y + lane.stateY), this.#size(STATE_HEIGHT),
             this.colours.states, (i, x0, x1) => this.#word(this.stateName(i), x0, x1, lane.y + lane.stateY,
-                STATE_HEIGHT));
+                STATE_HEIGHT, this.colours.states[t.state_class[i]]));
         for (const { row, y } of lane.rows)
             this.#row(row, lane.y + y);
         if (lane.marksY !== undefined)
@@ -184,7 +184,6 @@ export class Drawing {
         const { ratio, scroll } = this.scene;
         c.font = '11px system-ui, sans-serif';
         c.textBaseline = 'middle';
-        c.fillStyle = this.colours.ink;
         const glyph = c.measureText('abcdefghij_12345').width / 16;
         for (const word of this.words) {
             const room = (word.x1 - word.x0) / ratio - 6;
@@ -192,6 +191,7 @@ export class Drawing {
             if (fits < 3)
                 continue;
             const text = word.text.length <= fits ? word.text : `${word.text.slice(0, fits - 1)}…`;
+            c.fillStyle = word.ink;
             c.fillText(text, word.x0 / ratio + 4, word.y - scroll + word.h / 2 + 0.5);
         }
     }
@@ -278,6 +278,8 @@ export class Drawing {
             const place = lanes.ofSlice(i);
             return place && { start: t.slice_start[i], end: t.slice_end[i], y: place.y, h: ROW_HEIGHT - 1 };
         }
+        if (item.type === 'thread' && lane)
+            return { start: t.thread_start[i], end: t.thread_end[i], y: lane.y + 1, h: lane.h - 2 };
         if (item.type === 'state' && lane)
             return { start: t.state_start[i], end: t.state_end[i], y: lane.y + lane.stateY, h: STATE_HEIGHT };
         if (item.type === 'run') {
@@ -290,6 +292,12 @@ export class Drawing {
             return { start: t.sample_time[i], end: t.sample_time[i], y: lane.y + lane.samplesY, h: MARK_HEIGHT };
         return undefined;
     }
+}
+
+// Black or white, whichever is easier to read on a colour.
+function inkOn(packed) {
+    const light = (packed & 255) * 0.299 + (packed >> 8 & 255) * 0.587 + (packed >> 16 & 255) * 0.114;
+    return light > 112 ? '#10161c' : '#f4f7fa';
 }
 
 function runningSum(starts, ends) {

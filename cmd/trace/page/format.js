@@ -25,6 +25,14 @@ function significant(v) {
         z.includes('.') ? '' : z);
 }
 
+// The same in two digits, for where three figures stand side by side.
+export function brief(ns) {
+    for (const [unit, scale] of UNITS)
+        if (ns >= scale * 0.995)
+            return `${ns >= scale * 9.95 ? Math.round(ns / scale) : (ns / scale).toFixed(1)} ${unit}`;
+    return `${Math.round(ns)} ns`;
+}
+
 // A moment, exact enough to find it again: seconds since the trace began.
 export function moment(ns) {
     return `${(ns / 1e9).toFixed(6)} s`;

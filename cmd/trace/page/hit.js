@@ -101,17 +101,20 @@ export function itemText(item) {
     return item && item.type !== 'counter' ? `${item.type}-${item.index}` : '';
 }
 
-const COLUMNS = { slice: 'slice_start', state: 'state_start', run: 'run_start', mark: 'mark_time', sample: 'sample_time' };
+const COLUMNS = { slice: 'slice_start', state: 'state_start', run: 'run_start', mark: 'mark_time', sample: 'sample_time',
+    thread: 'thread_start' };
 const FIRSTS = { state: 'thread_state_first', mark: 'thread_mark_first', sample: 'thread_sample_first', run: 'cpu_first' };
 
 // Back from text; null for what is not in this trace.
 export function itemOf(trace, text) {
-    const [, type, digits] = /^(slice|state|run|mark|sample)-(\d{1,9})$/.exec(text ?? '') ?? [];
+    const [, type, digits] = /^(slice|state|run|mark|sample|thread)-(\d{1,9})$/.exec(text ?? '') ?? [];
     const index = Number(digits);
     if (!type || index >= trace[COLUMNS[type]].length)
         return null;
     if (type === 'slice')
         return { type, index, thread: trace.threadOf(index) };
+    if (type === 'thread')
+        return { type, index, thread: index };
     const first = trace[FIRSTS[type]];
     const owner = lowerBound(first, 0, first.length, index + 1) - 1;
     return type === 'run' ? { type, index, cpu: owner } : { type, index, thread: owner };
@@ -125,6 +128,7 @@ export function timesOf(trace, item) {
     case 'run': return [trace.run_start[i], trace.run_end[i]];
     case 'mark': return [trace.mark_time[i], trace.mark_time[i]];
     case 'sample': return [trace.sample_time[i], trace.sample_time[i]];
+    case 'thread': return [trace.thread_start[i], trace.thread_end[i]];
     default: return [item.t, item.t];
     }
 }

@@ -137,7 +137,7 @@ export class Input {
     #key(e) {
         if (e.ctrlKey || e.altKey || e.metaKey)
             return;
-        const typing = e.target.closest?.('input, select, textarea, dialog');
+        const typing = e.target.closest?.('input, select, textarea, dialog[open]');
         if (typing) {
             if (e.key === 'Escape' && e.target.matches('input'))
                 e.target.blur();
@@ -175,6 +175,8 @@ export class Input {
         if (!item)
             return;
         const next = { ...item, index: item.index + by };
+        if (item.type === 'thread')
+            return;
         const [lo, hi] = item.type === 'slice' ? rangeOfRow(t, item.index) : rangeOfOwner(t, item);
         if (next.index >= lo && next.index < hi && timesOf(t, next)[0] <= t.end)
             tl.reveal(next);

@@ -2,7 +2,8 @@
 // the keyboard reaches them.
 import { byId, el } from './dom.js';
 import { GONE, STATES } from './palette.js';
-import { duration, percent } from './format.js';
+import { duration, percent, quantity } from './format.js';
+import { peak } from './counter.js';
 
 export class Labels {
     constructor(timeline) {
@@ -46,15 +47,17 @@ export class Labels {
 
     _counter(lane) {
         const { trace } = this.timeline;
-        return el('div', { class: 'label' }, el('span', { class: 'who' },
-            trace.text(trace.counter_name[lane.counter])));
+        const most = peak(trace, lane.counter), unit = trace.text(trace.counter_unit[lane.counter]);
+        return el('div', { class: 'label' }, el('span', { class: 'who' }, trace.text(trace.counter_name[lane.counter])),
+            el('span', { class: 'start dim' }, Number.isNaN(most) ? 'no values' : `at most ${quantity(most, unit)}`));
     }
 
     _thread(lane) {
         const { trace } = this.timeline, { thread } = lane;
         const name = trace.threadName(thread), start = trace.startFunction(thread);
         return el('div', { class: 'label thread', title: this.#hint(thread), 'data-thread': thread },
-            el('span', { class: 'who' }, name, el('span', { class: 'dim' }, ` ${trace.thread_tid[thread]}`)),
+            el('button', { class: 'who', type: 'button', onclick: () => this.timeline.select({ type: 'thread',
+                index: thread, thread }) }, name, el('span', { class: 'dim' }, ` ${trace.thread_tid[thread]}`)),
             start && start !== name ? el('span', { class: 'start dim' }, start) : null,
             el('button', { class: 'hide', type: 'button', title: `hide ${name}`, 'aria-label': `hide ${name}`,
                 onclick: () => this.timeline.hideThread(thread) }, '×'));

@@ -54,6 +54,7 @@ class App {
     }
 
     #remember() {
+        this.#hiddenCount();
         clearTimeout(this.timer);
         this.timer = setTimeout(() => fragment.replace(this.#state()), WRITE_DELAY_MS);
     }
@@ -78,32 +79,26 @@ class App {
 
     // ---- going places
 
-    go(view, params = {}) {
+    // arrive(): what else is to change there, before the address is written down.
+    go(view, params = {}, arrive = () => {}) {
         clearTimeout(this.timer);
         fragment.replace(this.#state());
         this.#switch(view, new URLSearchParams(params));
+        arrive();
+        clearTimeout(this.timer);
         fragment.push(this.#state());
     }
 
     toItem(item) {
-        if (!item)
-            return;
-        this.go('timeline');
-        this.timeline.drawNow();
-        this.timeline.reveal(item);
+        if (item)
+            this.go('timeline', {}, () => {
+                this.timeline.drawNow();
+                this.timeline.reveal(item);
+            });
     }
 
     toThread(thread) {
-        const { trace } = this;
-        this.go('timeline');
-        const lane = this.timeline.lanes.ofThread.get(thread);
-        const [i] = trace.statesOf(thread);
-        this.timeline.show(trace.thread_start[thread], trace.thread_end[thread]);
-        if (trace.statesOf(thread)[1] > i)
-            this.timeline.reveal({ type: 'state', index: i, thread });
-        if (lane)
-            this.timeline.scrollTo(lane.y);
-        document.querySelector(`[data-thread="${thread}"]`)?.classList.add('flash');
+        this.toItem({ type: 'thread', index: thread, thread });
     }
 
     // What a thread did at a moment: its innermost slice, or its state.
@@ -174,7 +169,7 @@ class App {
     #tools() {
         const tl = this.timeline;
         byId('sort').append(...Object.entries(SORTS).map(([key, name]) => el('option', { value: key }, name)));
-        const relayout = () => { tl.relayout(); this.#hiddenCount(); this.#remember(); if (tl.range) this.#panel(); };
+        const relayout = () => { tl.relayout(); this.#remember(); if (tl.range) this.#panel(); };
         byId('sort').addEventListener('change', (e) => { tl.lanes.sort = e.target.value; relayout(); });
         byId('filter').addEventListener('input', (e) => { tl.lanes.filter = e.target.value; relayout(); });
         byId('unhide').addEventListener('click', () => { tl.lanes.hidden.clear(); relayout(); });
@@ -184,11 +179,10 @@ class App {
             byId(id).addEventListener('click', action);
         for (const tab of document.querySelectorAll('nav button'))
             tab.addEventListener('click', () => this.go(tab.dataset.view));
-        tl.onhide = () => this.#hiddenCount();
     }
 
     #hiddenCount() {
-        const n = this.timeline.lanes.hidden.size;
+        const n = this.timeline?.lanes.hidden.size ?? 0;
         byId('unhide').hidden = !n;
         byId('unhide').textContent = `show ${n} hidden`;
     }

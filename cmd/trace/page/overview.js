@@ -3,7 +3,7 @@
 import { CLASSES, GONE, SLEEP, WAIT, OTHER, IO } from './palette.js';
 import { tick } from './format.js';
 
-const BUCKETS = 1200;
+const BUCKETS = 2048;
 const QUIET = [SLEEP, WAIT, IO, OTHER, GONE]; // left out: hundreds of sleeping threads would hide the busy ones
 
 // Nanoseconds of all threads in each class, for each of BUCKETS parts of the trace.
@@ -39,23 +39,30 @@ export class Overview {
         return sum;
     }
 
+    // One pixel's worth of buckets, the average of them.
+    #column(c, x, width, height, colours) {
+        const b0 = Math.floor(x / width * BUCKETS), b1 = Math.max(b0 + 1, Math.floor((x + 1) / width * BUCKETS));
+        let y = height;
+        for (let k = 0; k < CLASSES; k++) {
+            let sum = 0;
+            for (let b = b0; b < b1; b++)
+                sum += this.sums[b * CLASSES + k];
+            if (QUIET.includes(k) || !sum)
+                continue;
+            const h = sum / (b1 - b0) / this.top * (height - 3);
+            c.fillStyle = colours.css[k];
+            c.fillRect(x, y - h, 1, h);
+            y -= h;
+        }
+    }
+
     draw(view, width, height, ratio, colours) {
         const { canvas } = this, c = canvas.getContext('2d');
         canvas.width = Math.round(width * ratio);
         canvas.height = Math.round(height * ratio);
         c.setTransform(ratio, 0, 0, ratio, 0, 0);
-        const each = width / BUCKETS;
-        for (let b = 0; b < BUCKETS; b++) {
-            let y = height;
-            for (let k = 0; k < CLASSES; k++) {
-                if (QUIET.includes(k) || !this.sums[b * CLASSES + k])
-                    continue;
-                const h = this.sums[b * CLASSES + k] / this.top * (height - 3);
-                c.fillStyle = colours.css[k];
-                c.fillRect(b * each, y - h, Math.max(each, 1), h);
-                y -= h;
-            }
-        }
+        for (let x = 0; x < width; x++)
+            this.#column(c, x, width, height, colours);
         const x0 = view.from / this.trace.end * width, x1 = view.to / this.trace.end * width;
         c.fillStyle = colours.dark ? 'rgba(20,24,29,.65)' : 'rgba(255,255,255,.7)';
         c.fillRect(0, 0, x0, height);

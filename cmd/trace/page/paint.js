@@ -116,7 +116,10 @@ export function paintIntervals(pixels, columns, range, view, y, h, colourOf, bac
         } else {
             const j = gallop(starts, i, hi, b);
             const full = sums[j] - sums[i] - Math.max(0, a - starts[i]) - Math.max(0, ends[j - 1] - b);
-            share(pixels, x, y, h, Math.min(1, full / perPixel), colourOf(i), background, bars);
+            if (j - i === 1 && ends[i] - starts[i] > 3 * perPixel) // the edge of a long one
+                pixels.column(x, y, y + (full > perPixel / 2 ? h : 0), colourOf(i));
+            else
+                share(pixels, x, y, h, Math.min(1, full / perPixel), colourOf(i), background, bars);
             x++;
         }
         i = gallopAbove(ends, i, hi, from + x * perPixel);

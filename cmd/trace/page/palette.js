@@ -10,7 +10,7 @@ export const STATES = [
     { name: 'runnable', light: '#f0a830', dark: '#e69f00', what: 'could run, but no CPU was free' },
     { name: 'lock', light: '#c9460c', dark: '#e0632b', what: 'blocked: a lock was held by another thread' },
     { name: 'wait', light: '#cc79a7', dark: '#c871a3', what: 'blocked until another thread signals, posts or ends' },
-    { name: 'I/O', light: '#56b4e9', dark: '#4aa6da', what: 'in a system call on a file or socket' },
+    { name: 'I/O', light: '#9bcdec', dark: '#32759c', what: 'in a system call on a file or socket' },
     { name: 'sleep', light: '#c3ccd6', dark: '#48535f', what: 'asleep because it asked to be' },
     { name: 'other', light: '#8f99a5', dark: '#78838f', what: 'blocked, and nothing says on what' },
     { name: 'run?', light: '#7fcdb5', dark: '#3f7f6d', what: 'running or runnable: there are no switch records' },
@@ -32,9 +32,9 @@ export function classOfCall(name) {
     return OTHER;
 }
 
-// Threads, regions and tasks: colours that mean nothing but "the same again". Paul Tol's light and muted schemes.
-const NAMED = ['#77aadd', '#99ddff', '#44bb99', '#bbcc33', '#aaaa00', '#eedd88', '#ee8866', '#ffaabb', '#88ccee',
-    '#ddcc77', '#cc99bb', '#a8b8c8'];
+// Threads, regions and tasks: pale colours that mean nothing but "the same again", so that states stand out.
+const NAMED = ['#b9a3dd', '#e6d08c', '#a3cf96', '#e8ab9b', '#97bfc4', '#cdb29c', '#dba6c8', '#b9bf7e', '#a5afe0',
+    '#dcd9a0', '#8fc7b0', '#a8b4c2'];
 
 export const NAMED_COUNT = NAMED.length;
 
@@ -72,7 +72,6 @@ export function colours() {
         named: NAMED.map((c) => dark ? mix(packed('#14181d'), packed(c), 0.82) : packed(c)),
         counter: dark ? '#5d8fc9' : '#6f9fd6',
         band: dark ? 'rgba(255,110,80,.22)' : 'rgba(201,70,12,.16)',
-        ink: '#10161c', // on slices: they are light in both themes
     };
 }
 

@@ -1,7 +1,7 @@
 // Thread analysis: what the threads of each start function did, and each thread by itself.
 import { CLASSES, EITHER, GONE, IO, LOCK, OTHER, RUNNABLE, RUNNING, SLEEP, STATES, WAIT } from './palette.js';
 import { Table, figure } from './table.js';
-import { count, duration } from './format.js';
+import { brief, count, duration } from './format.js';
 import { el, jump } from './dom.js';
 import { SLICE_SYSCALL } from './trace.js';
 
@@ -54,14 +54,17 @@ function used(rows) {
 
 function spread(values) {
     const sum = values.reduce((a, b) => a + b, 0);
-    if (values.length < 2)
+    if (values.length < 2 || !sum)
         return '';
-    return `${duration(Math.min(...values))} / ${duration(sum / values.length)} / ${duration(Math.max(...values))}`;
+    return `${brief(Math.min(...values))} / ${brief(sum / values.length)} / ${brief(Math.max(...values))}`;
 }
 
 function groupColumn(name, what, valueOf) {
     return { name, what, num: true, value: (g) => g.threads.reduce((a, r) => a + valueOf(r), 0),
-        show: (g) => figure(duration(g.threads.reduce((a, r) => a + valueOf(r), 0)), spread(g.threads.map(valueOf))) };
+        show: (g) => {
+            const sum = g.threads.reduce((a, r) => a + valueOf(r), 0);
+            return figure(sum ? duration(sum) : '-', spread(g.threads.map(valueOf)));
+        } };
 }
 
 function groupTable(app, rows) {
@@ -79,8 +82,8 @@ function groupTable(app, rows) {
 
 function stateColumn(c) {
     return { name: STATES[c].name, what: STATES[c].what, num: true, value: (r) => r.times[c],
-        show: (r) => figure(r.n[c] ? duration(r.times[c]) : '-', r.n[c] ? `${count(r.n[c])}×  ${duration(r.min[c])} / ${
-            duration(r.times[c] / r.n[c])} / ${duration(r.max[c])}` : '') };
+        show: (r) => r.n[c] ? el('span', { title: `${count(r.n[c])} times` }, figure(duration(r.times[c]), `${
+            brief(r.min[c])} / ${brief(r.times[c] / r.n[c])} / ${brief(r.max[c])}`)) : '-' };
 }
 
 function threadTable(app, rows, caption) {
@@ -98,6 +101,6 @@ function threadTable(app, rows, caption) {
 export function build(app) {
     const rows = analyse(app.trace);
     return [groupTable(app, rows), threadTable(app, rows,
-        'Every thread: time in each state, and below it how often and the shortest, average and longest stretch'),
+        'Every thread: time in each state, and below it the shortest, average and longest stretch'),
     el('p', { class: 'dim' }, STATES.slice(0, GONE).map((s) => `${s.name}: ${s.what}`).join('. '), '.')];
 }

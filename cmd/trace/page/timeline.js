@@ -121,7 +121,7 @@ export class Timeline {
     }
 
     // Chooses an item and makes sure that it can be seen: its thread is shown, its time is in view and wide enough.
-    reveal(item, zoomed) {
+    reveal(item) {
         if (item.thread >= 0 && item.thread !== undefined && !this.lanes.ofThread.has(item.thread))
             this.#unhide(item.thread);
         if (item.type === 'slice' && item.thread < 0 && !this.lanes.ofSlice(item.index)) {
@@ -130,7 +130,9 @@ export class Timeline {
         }
         const [start, end] = timesOf(this.trace, item), { from, to } = this.view;
         const span = to - from, length = end - start;
-        if (zoomed || length > span || length < span / 400)
+        if (item.type === 'thread')
+            this.show(start, end);
+        else if (length > span || length < span / 400)
             this.show(start - Math.max(length, 1000) * 2, end + Math.max(length, 1000) * 2);
         else if (start < from || end > to)
             this.show((start + end) / 2 - span / 2, (start + end) / 2 + span / 2);
