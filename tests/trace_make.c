@@ -106,8 +106,7 @@ static uint64_t track_of(int worker)
     return TRACK_THREADS + (uint64_t)worker;
 }
 
-/* ---- CPUs --------------------------------------------------------------------------------------
- */
+/* ---- CPUs ------------------------------------------------------------------------------------ */
 
 static void switch_to(struct world *w, int cpu, int state, int next)
 {
@@ -137,8 +136,7 @@ static int longest_ready(const struct world *w)
     return best;
 }
 
-/* ---- steps: false when the worker leaves its CPU
- * -------------------------------------------------- */
+/* ---- steps: false when the worker leaves its CPU --------------------------------------------- */
 
 static void begin(struct world *w, int i, const char *category, const char *name, int stack)
 {
@@ -374,8 +372,7 @@ static void tick(struct world *w)
             start_on(w, c, i);
 }
 
-/* ---- the file -----------------------------------------------------------------------------------
- */
+/* ---- the file -------------------------------------------------------------------------------- */
 
 static void describe(struct world *w)
 {

@@ -8,7 +8,6 @@
 
 static const char pprof_suffix[] = ".pprof";
 
-/* Nothing of a kind is a file that is not there. */
 static int export_profile(const struct trace_view *v, const char *name, size_t length, int fd)
 {
     char kind[256];
@@ -18,7 +17,7 @@ static int export_profile(const struct trace_view *v, const char *name, size_t l
     memcpy(kind, name, length);
     kind[length] = '\0';
     int err = trace_write_pprof(v, kind, fd);
-    return err == -EINVAL || err == -ENODATA ? -ENOENT : err;
+    return err == -EINVAL ? -ENOENT : err;
 }
 
 int page_export(const struct trace *t, const char *name, int fd)

@@ -151,8 +151,7 @@ static bool fill_stacks(const struct trace *t, struct page_columns *c)
     return !links.failed && !frames.failed;
 }
 
-/* ---- threads and CPUs --------------------------------------------------------------------------
- */
+/* ---- threads and CPUs ------------------------------------------------------------------------ */
 
 static bool fill_threads(const struct trace *t, struct page_columns *c)
 {
@@ -205,8 +204,7 @@ static bool fill_cpus(const struct trace *t, struct page_columns *c)
     return !cpus.failed && !runs.failed;
 }
 
-/* ---- slices ------------------------------------------------------------------------------------
- */
+/* ---- slices ---------------------------------------------------------------------------------- */
 
 static bool fill_rows(const struct page_rows *r, struct page_columns *c)
 {
@@ -316,8 +314,7 @@ static bool fill_tasks(const struct trace *t, struct page_columns *c, const stru
     return !s.failed;
 }
 
-/* ---- moments -----------------------------------------------------------------------------------
- */
+/* ---- moments --------------------------------------------------------------------------------- */
 
 /* The thread that the page shows an instant on; wakes are the arrows, notices are said on top. */
 static uint32_t mark_thread(const struct trace *t, const struct trace_instant *i)

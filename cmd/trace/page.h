@@ -6,8 +6,7 @@
 
 #include "cmd/trace/model.h"
 
-/* ---- columns.c: the trace as columns of numbers ------------------------------------------------
- */
+/* ---- columns.c: the trace as columns of numbers ---------------------------------------------- */
 
 struct page_data { /* zeroed: none */
     char *bytes;
@@ -17,8 +16,7 @@ struct page_data { /* zeroed: none */
 /* 0 or -ENOMEM. Free with free(out->bytes). */
 int page_data_make(const struct trace *t, struct page_data *out);
 
-/* ---- fill.c: what the columns hold --------------------------------------------------------------
- */
+/* ---- fill.c: what the columns hold ----------------------------------------------------------- */
 
 struct page_columns; /* columns.c has it */
 
@@ -29,8 +27,7 @@ void *page_column(struct page_columns *c, const char *name, enum page_type type,
 /* 0 or -ENOMEM. */
 int page_fill(const struct trace *t, struct page_columns *c);
 
-/* ---- rows.c: slices in rows that do not overlap -------------------------------------------------
- */
+/* ---- rows.c: slices in rows that do not overlap ---------------------------------------------- */
 
 enum page_row_kind { PAGE_ROW_THREAD, PAGE_ROW_TASK, PAGE_ROW_GC, PAGE_ROW_OTHER };
 
@@ -55,8 +52,7 @@ struct page_rows {
 int page_rows_make(const struct trace *t, struct page_rows *out);
 void page_rows_free(struct page_rows *r);
 
-/* ---- asset.c: the files of the page, in this program
- * ---------------------------------------------- */
+/* ---- asset.c: the files of the page, in this program ----------------------------------------- */
 
 struct page_asset {
     const char *name, *type;
@@ -67,15 +63,13 @@ struct page_asset {
 /* NULL: there is no such file. "" is index.html. */
 const struct page_asset *page_asset(const char *name);
 
-/* ---- export.c: the files that the page offers
- * ------------------------------------------------------ */
+/* ---- export.c: the files that the page offers ------------------------------------------------ */
 
-/* Writes trace.json, sync.pprof, ... to fd. 0, -ENOENT: there is no file of that name, or what
- * write(2) said. */
+/* Writes trace.json, sync.pprof, ... to fd. 0; -ENOENT: there is no file of that name; -ENODATA: it
+ * would be empty; or what write(2) said. */
 int page_export(const struct trace *t, const char *name, int fd);
 
-/* ---- serve.c
- * -------------------------------------------------------------------------------------- */
+/* ---- serve.c --------------------------------------------------------------------------------- */
 
 struct page_options {
     const char *address; /* NULL: 127.0.0.1:18085 */

@@ -32,8 +32,7 @@ static enum page_row_kind row_kind(const struct trace_track *track)
     return track->kind == TRACE_TRACK_GC ? PAGE_ROW_GC : PAGE_ROW_OTHER;
 }
 
-/* ---- tasks: as few rows as there are tasks at one time ------------------------------------------
- */
+/* ---- tasks: as few rows as there are tasks at one time --------------------------------------- */
 
 struct packing {
     const struct trace *t;

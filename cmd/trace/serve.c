@@ -32,8 +32,7 @@ struct site {
     _Atomic bool busy; /* an answer is being made that can take seconds */
 };
 
-/* ---- who may ask
- * --------------------------------------------------------------------------------- */
+/* ---- who may ask ----------------------------------------------------------------------------- */
 
 /* localhost, 127.0.0.1, [::1], with any port: another one may be forwarded to here. */
 static bool names_loopback(const char *host)
@@ -70,8 +69,7 @@ static int check_caller(const struct site *s, struct MHD_Connection *connection)
     return http_auth_check(&s->settings, connection, fd);
 }
 
-/* ---- answers
- * ------------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static const char *const headers[][2] = {
     {"X-Content-Type-Options", "nosniff"},
@@ -129,8 +127,7 @@ static enum MHD_Result answer_file(struct MHD_Connection *connection, int fd)
     return answer(connection, MHD_HTTP_OK, BINARY, response);
 }
 
-/* ---- files made from the trace
- * -------------------------------------------------------------------- */
+/* ---- files made from the trace --------------------------------------------------------------- */
 
 static enum MHD_Result answer_original(struct MHD_Connection *connection, const struct trace *t)
 {
@@ -155,14 +152,16 @@ static enum MHD_Result answer_made(struct site *s, struct MHD_Connection *connec
         return answer_file(connection, fd);
     if (fd >= 0)
         close(fd);
+    if (err == -ENODATA)
+        return answer_text(connection, MHD_HTTP_NOT_FOUND,
+                           "This trace has nothing of that kind. trace -pprof says why.\n");
     return err == -ENOENT
                ? answer_text(connection, MHD_HTTP_NOT_FOUND, "404: there is no such file\n")
                : answer_text(connection, MHD_HTTP_INTERNAL_SERVER_ERROR,
                              "No memory for this file.\n");
 }
 
-/* ---- requests
- * -------------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static enum MHD_Result route(struct site *s, struct MHD_Connection *connection, const char *path)
 {
@@ -205,8 +204,7 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, cons
     return route(s, connection, url + (*url == '/'));
 }
 
-/* ---- starting and stopping
- * -------------------------------------------------------------------------- */
+/* ---- starting and stopping ------------------------------------------------------------------- */
 
 static struct MHD_Daemon *start_daemon(struct site *s, int socket)
 {

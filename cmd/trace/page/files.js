@@ -9,6 +9,8 @@ const FILES = [
         'that called.'],
     ['sched.pprof', 'Waiting for a CPU', 'Time that threads were ready to run and no CPU was free, by the stack of what ' +
         'they had waited for.'],
+    ['region.pprof', 'Regions', 'Time in regions, by what their threads were doing meanwhile.'],
+    ['cpu.pprof', 'CPU samples', 'Where the program used CPU time, if a CPU profile ran while the trace was recorded.'],
     ['trace.json', 'Chrome Trace Event JSON', 'For other viewers. It is larger than the trace.'],
 ];
 
@@ -23,7 +25,7 @@ function command(text) {
 
 function row(name, title, what, extra) {
     return el('tr', {}, el('th', { scope: 'row', class: 'name' }, title), el('td', {}, what, extra),
-        el('td', { class: 'get' }, el('a', { href: `files/${name}`, download: name }, name)));
+        el('td', { class: 'get' }, el('a', { href: `files/${name}` }, name)));
 }
 
 export function build(app) {
