@@ -11,6 +11,7 @@ What may stand after `console`:
     head=N from=REGEX to=REGEX   which part of the output is shown; "..." stands for what is left out
     expect=REGEX                 has to be in the whole output; may be given several times
     status=0,1                   the exit statuses that are right; 0 if it is not given
+    quick=NAME=VALUE             in the environment when the guides are only checked
     background=REGEX             the command runs on once this was printed; it is stopped where the guide ends
 """
 import re
@@ -21,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 FENCE = re.compile(r"^(```+)(\S*)\s*(.*)$")
 FIGURE = re.compile(r"^<!-- figure: (docs/img/\S+): (.+) -->$")
-KNOWN = {"head", "from", "to", "expect", "status", "background", "file"}
+KNOWN = {"head", "from", "to", "expect", "status", "background", "quick", "file"}
 
 
 class Mistake(Exception):

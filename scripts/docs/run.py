@@ -26,7 +26,7 @@ from guide import ROOT, Guide, Mistake, paths, twin  # noqa: E402
 SHOWN_ROOT = "/home/you/c-prof-labs"
 LIMIT_S = 300
 # Settings of the steps, for commands that name none; and those that are named in commands.
-QUICK = {"BENCH_TIME": "0.02s", "BENCH_COUNT": "6", "DURATION": "1s", "PROFILE_SECONDS": "0.3", "CPU_WINDOW_SEC": "1"}
+QUICK = {"BENCH_TIME": "0.02s", "BENCH_COUNT": "6", "DURATION": "1s", "PROFILE_SECONDS": "0.3", "CPU_WINDOW_SEC": "1", "GC_RUNS": "2", "GC_COUNT": "100000", "GC_KEEP": "20000"}
 QUICKER = [(r"\bDURATION=\d+s", "DURATION=1s"), (r"\bseconds=\d+", "seconds=1"), (r"\bBENCH_COUNT=\d+", "BENCH_COUNT=6"),
            (r"\bBENCH_TIME=[0-9.]+s", "BENCH_TIME=0.02s"), (r"\bCPU_WINDOW_SEC=\d+", "CPU_WINDOW_SEC=1"),
            (r"\bINTERVAL_SEC=\d+", "INTERVAL_SEC=2")]
@@ -187,6 +187,8 @@ class Runner:
         key = (command, background)
         if key in self.seen and self.check and not background:
             return None
+        setting = f"export {block.get('quick')}; " if self.check and block.get("quick") else ""
+        command = setting + command
         status, lines = self.place.run_on(command, background) if background else self.place.run(command)
         self.seen[key] = lines
         return status, lines
