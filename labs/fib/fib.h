@@ -6,8 +6,8 @@
  *   burn.c    lab_burn_cpu    the same functions on many threads, for as long as you like
  *
  * Look first: take a CPU profile of `Fib/impl=recursive` and read `top`. Which function has all the
- * flat time? Then `peek fib_recursive`: who calls it most? A function that is its own biggest
- * caller computes things again.
+ * flat time? Then `list fib_recursive`: more than 100 % cum, so it stands on each stack many times.
+ * A function that calls itself twice computes things again.
  *
  * Hint: how many different arguments does fib_recursive(35) ever see? */
 #ifndef LABS_FIB_H
