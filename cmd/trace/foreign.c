@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+enum { BEGINNING = 512 }; /* as much of a text as is looked at */
+
 static const struct magic {
     const char *bytes;
     size_t n;
@@ -29,13 +31,13 @@ bool is_gzip(const unsigned char *data, size_t size)
     return size >= 2 && data[0] == 0x1f && data[1] == 0x8b;
 }
 
-/* Printable UTF-8, but for a sequence that the end cuts. */
+/* Printable UTF-8. What comes after the beginning may cut a sequence. */
 static bool is_text(const unsigned char *data, size_t n)
 {
     for (size_t i = 0; i < n;) {
         size_t width = prof_utf8_sequence(data + i, n - i);
         if (width == 0)
-            return n - i < 4 && i > 0;
+            return n == BEGINNING && n - i < 4;
         if (data[i] < ' ' && (data[i] == 0 || !strchr("\t\n\r\f\x1b", data[i])))
             return false;
         i += width;
@@ -45,7 +47,7 @@ static bool is_text(const unsigned char *data, size_t n)
 
 static const char *text_kind(const unsigned char *data, size_t size)
 {
-    size_t i = 0, n = size < 512 ? size : 512;
+    size_t i = 0, n = size < BEGINNING ? size : BEGINNING;
 
     if (!is_text(data, n))
         return NULL;

@@ -125,16 +125,17 @@ static const char *skip_mark(const char *cell, bool header)
     return header && *cell == '<' ? cell + 1 : cell;
 }
 
-static void print_cell(const char *cell, int width, bool left, bool last)
+/* blanks: those that stand before the cell, if anything does in it or behind it. */
+static void print_cell(const char *cell, int width, bool left, int *blanks)
 {
     int pad = width - width_of(cell);
 
-    if (left)
-        printf("%s%*s", cell, last ? 0 : pad + 2, "");
-    else
-        printf("%*s%s%*s", pad, "", cell, last ? 0 : 2, "");
-    if (last)
-        putchar('\n');
+    if (!*cell) {
+        *blanks += width + 2;
+        return;
+    }
+    printf("%*s%s", *blanks + (left ? 0 : pad), "", cell);
+    *blanks = (left ? pad : 0) + 2;
 }
 
 struct column {
@@ -142,11 +143,10 @@ struct column {
     bool left, used;
 };
 
-/* The number of the last column in use. */
-static uint32_t measure(const struct grid *g, struct column *columns)
+static void measure(const struct grid *g, struct column *columns)
 {
     const char *cell = g->text;
-    uint32_t n = (uint32_t)g->ncolumns, last = 0;
+    uint32_t n = (uint32_t)g->ncolumns;
 
     for (uint32_t i = 0; i < g->ncells; i++, cell += strlen(cell) + 1) {
         struct column *c = &columns[i % n];
@@ -158,25 +158,26 @@ static uint32_t measure(const struct grid *g, struct column *columns)
         if (width > c->width)
             c->width = width;
     }
-    for (uint32_t i = 0; i < n; i++)
-        last = columns[i].used ? i : last;
-    return last;
 }
 
 void grid_end(struct grid *g)
 {
     struct column columns[COLUMNS_MAX] = {0};
-    uint32_t n = (uint32_t)g->ncolumns, last = measure(g, columns);
+    uint32_t n = (uint32_t)g->ncolumns;
     const char *cell = g->text;
+    int blanks = 0;
 
+    measure(g, columns);
     for (uint32_t i = 0; i < g->ncells; i++, cell += strlen(cell) + 1) {
         const struct column *c = &columns[i % n];
+        if (i == 0 && in_colour())
+            fputs("\033[2m", stdout);
         if (i % n == 0)
-            fputs(i == 0 && in_colour() ? "  \033[2m" : "  ", stdout);
+            blanks = 2;
         if (c->used)
-            print_cell(skip_mark(cell, i < n), c->width, c->left, i % n == last);
-        if (i == n - 1 && in_colour())
-            fputs("\033[0m", stdout);
+            print_cell(skip_mark(cell, i < n), c->width, c->left, &blanks);
+        if (i % n == n - 1)
+            puts(i == n - 1 && in_colour() ? "\033[0m" : "");
     }
     free(g->text);
     *g = (struct grid){0};
