@@ -62,12 +62,12 @@ PROF_API int cnd_timedwait(cnd_t *restrict c, mtx_t *restrict m,
 
 PROF_API int cnd_signal(cnd_t *c)
 {
-    return result_of(prof_cond_wake((pthread_cond_t *)c, false));
+    return result_of(prof_cond_wake((pthread_cond_t *)c, false, PROF_SITE));
 }
 
 PROF_API int cnd_broadcast(cnd_t *c)
 {
-    return result_of(prof_cond_wake((pthread_cond_t *)c, true));
+    return result_of(prof_cond_wake((pthread_cond_t *)c, true, PROF_SITE));
 }
 
 PROF_API int thrd_join(thrd_t thread, int *result)

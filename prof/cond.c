@@ -25,9 +25,9 @@ int prof_cond_wait_at(const struct prof_cond_request *r, struct prof_site site)
 {
     if (!PROF_REAL(pthread_cond_wait))
         return 0;
-    int64_t delay_ns = prof_contended(r->mutex) && prof_mutex_wakes(r->mutex)
-                           ? prof_contention_charge(r->mutex)
-                           : 0;
+    int64_t delay_ns = 0;
+    if (prof_contended(r->mutex))
+        delay_ns = prof_contention_charge(r->mutex, prof_mutex_wakes(r->mutex), site);
     if (delay_ns > 0)
         prof_contention_record(delay_ns, site);
     PROF_WAITING(w, PROF_WAIT_COND, r->condition, r->mutex, site);
@@ -58,21 +58,21 @@ PROF_API int pthread_cond_clockwait(pthread_cond_t *c, pthread_mutex_t *m, clock
     return PROF_REAL(pthread_cond_clockwait) ? prof_cond_wait_at(&r, PROF_SITE) : ENOSYS;
 }
 
-int prof_cond_wake(pthread_cond_t *c, bool all)
+int prof_cond_wake(pthread_cond_t *c, bool all, struct prof_site site)
 {
     if (!PROF_REAL(pthread_cond_signal))
         return 0;
     if (prof_contended(c))
-        prof_contention_wake(c, all);
+        prof_contention_wake(c, all, site);
     return (all ? prof_real.pthread_cond_broadcast : prof_real.pthread_cond_signal)(c);
 }
 
 PROF_API int pthread_cond_signal(pthread_cond_t *c)
 {
-    return prof_cond_wake(c, false);
+    return prof_cond_wake(c, false, PROF_SITE);
 }
 
 PROF_API int pthread_cond_broadcast(pthread_cond_t *c)
 {
-    return prof_cond_wake(c, true);
+    return prof_cond_wake(c, true, PROF_SITE);
 }

@@ -58,20 +58,58 @@ static void unlock_two(unsigned a, unsigned b)
 }
 
 bool prof_contention_enter(struct prof_waiter *w, const void *object, const void *mutex,
-                           int64_t now_ns)
+                           int64_t now_ns, bool traced)
 {
-    if (atomic_load_explicit(&fraction, memory_order_relaxed) <= 0)
+    if (!traced && atomic_load_explicit(&fraction, memory_order_relaxed) <= 0)
         return false;
     /* Still in a list when a signal handler waits, or has left the wait by longjmp. */
     prof_contention_leave(w, false);
     w->mutex = mutex;
     w->condition = mutex ? object : NULL;
     w->charged_ns = now_ns;
+    w->stamp = (struct prof_stamp){0};
     unsigned i = prof_contention_list(object);
     prof_lock(&lists[i].lock);
     append_locked(i, w, object);
     prof_unlock(&lists[i].lock);
     return true;
+}
+
+/* ---- stamps ---------------------------------------------------------------------------------- */
+
+/* Who ends a wait, for the trace. Only where the call stands: a whole stack would take longer than
+ * handing a lock over. */
+static struct prof_stamp stamp_of(enum prof_wake how, struct prof_site site)
+{
+    uintptr_t pcs[] = {(uintptr_t)site.here, (uintptr_t)site.from - 1};
+    struct prof_stamp stamp = {.how = PROF_WAKE_NONE};
+    if (!prof_trace_wants(PROF_TRACE_BLOCK))
+        return stamp;
+    stamp.how = how;
+    stamp.ticks = prof_ticks();
+    stamp.tid = atomic_load_explicit(&prof_self_tls->tid, memory_order_relaxed);
+    if (site.from)
+        stamp.stack = prof_trace_stack(pcs, 2);
+    return stamp;
+}
+
+void prof_contention_stamp(const void *object, enum prof_wake how, bool all, struct prof_site site)
+{
+    if (!prof_hook_self())
+        return;
+    prof_enter();
+    struct prof_stamp stamp = stamp_of(how, site);
+    unsigned i = prof_contention_list(object);
+    prof_lock(&lists[i].lock);
+    for (struct prof_waiter *w = lists[i].oldest; w && stamp.how; w = w->next)
+        if (atomic_load_explicit(&w->object, memory_order_relaxed) == object &&
+            (all || w->stamp.how == PROF_WAKE_NONE)) {
+            w->stamp = stamp;
+            if (!all)
+                break;
+        }
+    prof_unlock(&lists[i].lock);
+    prof_leave();
 }
 
 /* ---- condition variables --------------------------------------------------------------------- */
@@ -96,7 +134,8 @@ static const void *mutex_of(const void *condition)
     return mutex;
 }
 
-static bool wake_one(const void *condition, const void *mutex, int64_t now_ns)
+static bool wake_one(const void *condition, const void *mutex, int64_t now_ns,
+                     const struct prof_stamp *stamp)
 {
     unsigned from = prof_contention_list(condition), to = prof_contention_list(mutex);
     lock_two(from, to);
@@ -105,34 +144,50 @@ static bool wake_one(const void *condition, const void *mutex, int64_t now_ns)
     if (found) {
         remove_locked(from, w);
         w->charged_ns = now_ns;
+        w->stamp = *stamp;
         append_locked(to, w, mutex);
     }
     unlock_two(from, to);
     return found;
 }
 
-void prof_contention_wake(const void *condition, bool all)
+void prof_contention_wake(const void *condition, bool all, struct prof_site site)
 {
     const void *mutex;
     if (!prof_hook_self())
         return;
     prof_enter();
     int64_t now_ns = prof_now_ns();
-    while ((mutex = mutex_of(condition)) && wake_one(condition, mutex, now_ns) && all)
+    struct prof_stamp stamp = stamp_of(all ? PROF_WAKE_BROADCAST : PROF_WAKE_SIGNAL, site);
+    while ((mutex = mutex_of(condition)) && wake_one(condition, mutex, now_ns, &stamp) && all)
         ;
     prof_leave();
 }
 
 /* Which waiter a signal wakes is the kernel's choice, mostly the oldest. This one came back without
  * having been chosen here: then the one that was chosen in its place waits on. */
-static void give_turn_back_locked(unsigned from, const struct prof_waiter *w)
+static void give_turn_back_locked(unsigned from, struct prof_waiter *w)
 {
     unsigned to = prof_contention_list(w->mutex);
     struct prof_waiter *other = first_locked(to, w->mutex, w->condition);
     if (!other)
         return;
     remove_locked(to, other);
+    w->stamp = other->stamp;
+    other->stamp = (struct prof_stamp){0};
     append_locked(from, other, w->condition);
+}
+
+/* The same for a semaphore: this waiter took what was meant for that one. */
+static void take_post_locked(unsigned i, const void *object, struct prof_waiter *w)
+{
+    for (struct prof_waiter *o = lists[i].oldest; o; o = o->next)
+        if (o->stamp.how == PROF_WAKE_POST &&
+            atomic_load_explicit(&o->object, memory_order_relaxed) == object) {
+            w->stamp = o->stamp;
+            o->stamp = (struct prof_stamp){0};
+            return;
+        }
 }
 
 void prof_contention_leave(struct prof_waiter *w, bool woken)
@@ -148,6 +203,8 @@ void prof_contention_leave(struct prof_waiter *w, bool woken)
             remove_locked(i, w);
             if (woken && w->condition == object)
                 give_turn_back_locked(i, w);
+            else if (w->stamp.how == PROF_WAKE_NONE)
+                take_post_locked(i, object, w);
         }
         unlock_two(i, j);
         if (there)
@@ -157,7 +214,14 @@ void prof_contention_leave(struct prof_waiter *w, bool woken)
 
 /* ---- charging -------------------------------------------------------------------------------- */
 
-int64_t prof_contention_charge(const void *lock)
+/* Who waited for a condition variable goes on owing its wake to whoever signalled it. */
+static void stamp_locked(struct prof_waiter *w, const struct prof_stamp *stamp)
+{
+    if (stamp->how && !(w->condition && w->stamp.how))
+        w->stamp = *stamp;
+}
+
+int64_t prof_contention_charge(const void *lock, bool wakes, struct prof_site site)
 {
     int64_t delay_ns = 0;
     if (!prof_hook_self())
@@ -165,13 +229,17 @@ int64_t prof_contention_charge(const void *lock)
     prof_enter();
     unsigned i = prof_contention_list(lock);
     int64_t now_ns = prof_now_ns();
+    struct prof_stamp stamp = stamp_of(PROF_WAKE_UNLOCK, site);
     prof_lock(&lists[i].lock);
-    for (struct prof_waiter *w = lists[i].oldest; w; w = w->next)
-        if (atomic_load_explicit(&w->object, memory_order_relaxed) == lock &&
-            now_ns > w->charged_ns) {
+    for (struct prof_waiter *w = lists[i].oldest; w; w = w->next) {
+        if (atomic_load_explicit(&w->object, memory_order_relaxed) != lock)
+            continue;
+        stamp_locked(w, &stamp);
+        if (wakes && now_ns > w->charged_ns) {
             delay_ns += now_ns - w->charged_ns;
             w->charged_ns = now_ns;
         }
+    }
     prof_unlock(&lists[i].lock);
     prof_leave();
     return delay_ns;

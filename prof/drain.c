@@ -271,6 +271,7 @@ static int start_locked(const struct prof_trace_options *o)
     prof_lock(&prof_drain_lock);
     has_switches = start_switches(o);
     prof_unlock(&prof_drain_lock);
+    atomic_store(&prof_trace_began, prof_ticks());
     __atomic_store_n(&prof_trace_gate, epoch, __ATOMIC_RELEASE);
     return 0;
 }

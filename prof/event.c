@@ -14,6 +14,7 @@
 enum { STACKS_MAX = 1 << 16 };
 
 _Atomic uint32_t prof_trace_without;
+_Atomic uint64_t prof_trace_began;
 
 const char *const prof_what_names[PROF_WHATS] = {
     [PROF_WHAT_OTHER] = "wait",
@@ -270,12 +271,40 @@ struct prof_bucket *prof_trace_stack(const uintptr_t *pcs, int n)
     return b;
 }
 
+static void set_open_wait(struct prof_ring *r, const struct prof_wait_event *e)
+{
+    atomic_store_explicit(&r->wait_object, (uintptr_t)e->object, memory_order_relaxed);
+    atomic_store_explicit(&r->wait_stack, (uintptr_t)e->stack, memory_order_relaxed);
+    atomic_store_explicit(&r->wait_holder, (uint64_t)e->holder, memory_order_relaxed);
+    atomic_store_explicit(&r->wait_what, e->what, memory_order_relaxed);
+    atomic_store_explicit(&r->wait_fd, e->fd, memory_order_relaxed);
+    atomic_store_explicit(&r->wait_since, e->begin, memory_order_release);
+}
+
+void prof_event_wait_begin(const struct prof_wait_event *e)
+{
+    struct prof_ring *r = prof_ring_enter();
+    if (!r)
+        return;
+    set_open_wait(r, e);
+    prof_ring_leave(r);
+}
+
+void prof_event_wait_cancel(void)
+{
+    struct prof_thread *t = prof_hook_tls;
+    struct prof_ring *r = t ? atomic_load_explicit(&t->ring, memory_order_relaxed) : NULL;
+    if (r)
+        atomic_store_explicit(&r->wait_since, 0, memory_order_relaxed);
+}
+
 void prof_event_wait(const struct prof_wait_event *e)
 {
     uint64_t head;
     struct prof_ring *r = prof_ring_enter();
     if (!r)
         return;
+    atomic_store_explicit(&r->wait_since, 0, memory_order_relaxed);
     if (prof_ring_room(r, 2, &head)) {
         prof_ring_store(r, head, prof_event_word(PROF_EV_WAIT, e->end), e->begin,
                         (uintptr_t)e->object, (uintptr_t)e->stack);
@@ -315,7 +344,7 @@ void prof_event_thread_exit(struct prof_thread *t)
 void prof_event_sample(const uintptr_t *pcs, int n, int64_t ticks)
 {
     struct prof_thread *t = prof_self_tls;
-    struct prof_ring *r = t ? t->ring : NULL;
+    struct prof_ring *r = t ? atomic_load_explicit(&t->ring, memory_order_relaxed) : NULL;
     if (!r || atomic_load_explicit(&r->epoch, memory_order_relaxed) !=
                   __atomic_load_n(&prof_trace_gate, __ATOMIC_RELAXED))
         r = prof_ring_enter_slowly();

@@ -5,6 +5,7 @@
 #define PROF_INTERNAL_H
 
 #include "prof/pprof.h"
+#include "prof/waiter.h"
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -257,15 +258,6 @@ const char *prof_wait_name(int kind);
  * Async-signal-safe. */
 void prof_wait_interrupted(int sig, const void *ucontext);
 
-/* A thread's place among those that wait for one lock: contention.c's, guarded by the lock of the list. */
-struct prof_waiter {
-    struct prof_waiter *next, *previous;
-    _Atomic(const void *) object; /* what it waits for: the lock, or the condition variable; NULL: not in a list */
-    const void *condition;        /* with the mutex that a wait for it takes back, else NULL */
-    const void *mutex;
-    int64_t charged_ns; /* the time up to which waiting was charged */
-};
-
 /* ---- floor 2: thread.c ----------------------------------------------------------------------- */
 
 enum { PROF_LABEL_DEPTH = 32 };
@@ -296,7 +288,7 @@ struct prof_thread {
     _Atomic uintptr_t wait_frame;           /* its frame; 0: unknown */
     _Atomic uint32_t own_signals; /* libprof's signals that cut a call short; see prof_wait_interrupted */
     struct prof_waiter waiter;    /* contention.c */
-    struct prof_ring *ring;       /* ring.c: its events; only its own hooks look here */
+    _Atomic(struct prof_ring *) ring; /* ring.c: its events */
 
     _Atomic uintptr_t stack_end; /* no frame lies at or above it; 0: unknown */
     struct prof_bucket *_Atomic creator; /* who called pthread_create: stack and labels; NULL: unknown */

@@ -10,6 +10,7 @@ PROF_API ssize_t msgrcv(int id, void *message, size_t size, long type, int flags
     if (flags & IPC_NOWAIT)
         return real(id, message, size, type, flags);
     PROF_WAITING(w, PROF_WAIT_IPC, NULL, NULL, PROF_SITE);
+    prof_wait_is(&w, PROF_WHAT_MSGRCV, -1);
     ssize_t rc;
     do
         rc = real(id, message, size, type, flags);
@@ -23,6 +24,7 @@ PROF_API int msgsnd(int id, const void *message, size_t size, int flags)
     if (flags & IPC_NOWAIT)
         return real(id, message, size, flags);
     PROF_WAITING(w, PROF_WAIT_IPC, NULL, NULL, PROF_SITE);
+    prof_wait_is(&w, PROF_WHAT_MSGSND, -1);
     int rc;
     do
         rc = real(id, message, size, flags);

@@ -8,6 +8,8 @@ PROF_API int pthread_barrier_wait(pthread_barrier_t *b)
 {
     if (!PROF_REAL(pthread_barrier_wait))
         return 0;
+    if (prof_contended(b)) /* the last to arrive is the last to leave its stamp */
+        prof_contention_stamp(b, PROF_WAKE_ARRIVAL, true, PROF_SITE);
     PROF_WAITING(w, PROF_WAIT_BARRIER, b, NULL, PROF_SITE);
     int rc = prof_real.pthread_barrier_wait(b);
     if (rc == PTHREAD_BARRIER_SERIAL_THREAD) /* the last to arrive: it waited for nobody */

@@ -101,10 +101,25 @@ static int call(const struct request *r)
     }
 }
 
+/* 0: nobody, or somebody who is just taking or releasing it and has not written his name yet, or
+ * has wiped it out. */
+static pid_t holder_of(const pthread_mutex_t *m)
+{
+    enum { LOOKS = 64 };
+    pid_t owner = 0;
+    for (int i = 0; i < LOOKS && !owner && word_of(m); i++)
+        owner = __atomic_load_n(&m->__data.__owner, __ATOMIC_RELAXED);
+    return owner & (pid_t)WORD_OWNER;
+}
+
 static int wait_for(const struct request *r, struct prof_site site)
 {
+    bool traced = prof_trace_on();
+    pid_t holder = traced ? holder_of(r->mutex) : 0;
     PROF_WAITING(w, PROF_WAIT_MUTEX, r->mutex, NULL, site);
+    w.event.holder = traced && !holder ? holder_of(r->mutex) : holder;
     int rc = call(r);
+    w.timed_out = rc == ETIMEDOUT;
     if (rc != 0 && rc != EOWNERDEAD && rc != ETIMEDOUT)
         prof_wait_discard(&w);
     return rc;
@@ -168,7 +183,7 @@ PROF_API int pthread_mutex_clocklock(pthread_mutex_t *m, clockid_t clock,
 
 static __attribute__((noinline)) int unlock_slowly(pthread_mutex_t *m, struct prof_site site)
 {
-    int64_t delay_ns = prof_mutex_wakes(m) ? prof_contention_charge(m) : 0;
+    int64_t delay_ns = releases(m) ? prof_contention_charge(m, prof_mutex_wakes(m), site) : 0;
     int rc = prof_real.pthread_mutex_unlock(m);
     if (delay_ns > 0 && rc == 0)
         prof_contention_record(delay_ns, site);

@@ -45,19 +45,9 @@ static void add_names(struct perfetto *p, uint64_t names, enum fixed_category ot
     perfetto_add_category(p, category ? category % FIXED_IID : FIXED_IID + otherwise);
 }
 
-static const struct prof_bucket *stack_of(uint64_t word)
-{
-    return (const struct prof_bucket *)(uintptr_t)word; /* NOLINT: from a pointer */
-}
-
 static uint64_t low_ticks(uint64_t word)
 {
     return word & ((UINT64_C(1) << PROF_EV_TIME_BITS) - 1);
-}
-
-static enum fixed_category category_of(int what)
-{
-    return what > PROF_WHAT_JOIN ? CATEGORY_SYSCALL : CATEGORY_BLOCK;
 }
 
 static void add_wait(struct perfetto *p, const struct prof_slot *s, pid_t tid)
@@ -67,13 +57,13 @@ static void add_wait(struct perfetto *p, const struct prof_slot *s, pid_t tid)
     pid_t waker = (pid_t)(s[1].word[2] >> 32);
     add_ref(p, low_ticks(s->word[1]), s, tid, PHASE_BEGIN);
     add_ref(p, end, s, tid, PHASE_END);
-    perfetto_add_stack(p, stack_of(s->word[3]));
+    perfetto_add_stack(p, perfetto_stack_of(s->word[3]));
     perfetto_add_name(p, FIXED_IID + what % PROF_WHATS);
-    perfetto_add_category(p, FIXED_IID + category_of((int)what));
+    perfetto_add_category(p, FIXED_IID + perfetto_wait_category(what));
     if (!waker || !how)
         return;
     add_ref(p, wake, s, tid, PHASE_WAKE);
-    perfetto_add_stack(p, stack_of(s[1].word[1]));
+    perfetto_add_stack(p, perfetto_stack_of(s[1].word[1]));
     perfetto_add_thread(p, waker, NULL);
     perfetto_add_name(p, FIXED_IID + NAME_UNLOCK + how - PROF_WAKE_UNLOCK);
     perfetto_add_category(p, FIXED_IID + CATEGORY_WAKE);
@@ -97,7 +87,7 @@ static void add_event(struct perfetto *p, const struct prof_slot *s, pid_t tid)
             add_ref(p, low_ticks(s->word[3]), s, tid, PHASE_BEGIN);
         break;
     case PROF_EV_THREAD_START:
-        perfetto_add_stack(p, stack_of(s->word[2]));
+        perfetto_add_stack(p, perfetto_stack_of(s->word[2]));
         perfetto_add_pc(p, s->word[1]);
         break;
     case PROF_EV_THREAD_EXIT:
@@ -105,7 +95,7 @@ static void add_event(struct perfetto *p, const struct prof_slot *s, pid_t tid)
         perfetto_add_thread(p, tid, name);
         break;
     case PROF_EV_SAMPLE:
-        perfetto_add_stack(p, stack_of(s->word[1]));
+        perfetto_add_stack(p, perfetto_stack_of(s->word[1]));
         break;
     case PROF_EV_NONE:
     case PROF_EV_MORE:
@@ -115,6 +105,112 @@ static void add_event(struct perfetto *p, const struct prof_slot *s, pid_t tid)
     }
     add_ref(p, ticks, s, tid, PHASE_ONLY);
 }
+
+/* ---- what has not ended ---------------------------------------------------------------------- */
+
+/* A wait takes two. They are not moved any more once events refer to them. */
+static struct prof_slot *open_slots(struct perfetto *p, size_t n)
+{
+    if (p->nopen + n > p->open_capacity)
+        return NULL;
+    p->nopen += n;
+    return &p->open[p->nopen - n];
+}
+
+static void add_open_regions(struct perfetto *p, const struct prof_ring *r)
+{
+    uint32_t seen = atomic_load_explicit(&r->opened, memory_order_acquire);
+    uint32_t depth = atomic_load_explicit(&r->depth, memory_order_relaxed);
+    pid_t tid = atomic_load_explicit(&r->tid, memory_order_relaxed);
+    size_t refs = p->nrefs, slots = p->nopen;
+    for (uint32_t i = 0; i < depth && i < PROF_REGION_DEPTH; i++) {
+        const struct prof_open_region *o = &r->open[i];
+        uint64_t names = atomic_load_explicit(&o->names, memory_order_relaxed);
+        struct prof_slot *s = names ? open_slots(p, 1) : NULL;
+        if (!s)
+            continue;
+        s->word[0] = prof_event_word(PROF_EV_REGION, 0);
+        s->word[1] = atomic_load_explicit(&o->begin, memory_order_relaxed);
+        s->word[2] = names;
+        s->word[3] = atomic_load_explicit(&o->task, memory_order_relaxed);
+        add_names(p, names, CATEGORY_REGION);
+        add_ref(p, low_ticks(s->word[1]), s, tid, PHASE_BEGIN);
+    }
+    if (atomic_load_explicit(&r->opened, memory_order_acquire) !=
+        seen) { /* changed meanwhile: then it is no news */
+        p->nrefs = refs;
+        p->nopen = slots;
+    }
+}
+
+static void add_open_wait(struct perfetto *p, pid_t tid, uint64_t since, uint64_t object,
+                          uint64_t stack, uint64_t holder, unsigned what, int fd)
+{
+    struct prof_slot *s = open_slots(p, 2);
+    if (!s)
+        return;
+    s[0] = (struct prof_slot){{prof_event_word(PROF_EV_WAIT, 0), since, object, stack}};
+    s[1] = (struct prof_slot){{0, 0, holder, what | (uint64_t)(uint32_t)fd << 32}};
+    add_ref(p, low_ticks(since), s, tid, PHASE_BEGIN);
+    perfetto_add_stack(p, perfetto_stack_of(stack));
+    perfetto_add_name(p, FIXED_IID + what);
+}
+
+/* false: the ring knows of none. */
+static bool add_ring_wait(struct perfetto *p, const struct prof_ring *r)
+{
+    uint64_t since = atomic_load_explicit(&r->wait_since, memory_order_acquire);
+    uint64_t object = atomic_load_explicit(&r->wait_object, memory_order_relaxed);
+    uint64_t stack = atomic_load_explicit(&r->wait_stack, memory_order_relaxed);
+    uint64_t holder = atomic_load_explicit(&r->wait_holder, memory_order_relaxed);
+    int what = atomic_load_explicit(&r->wait_what, memory_order_relaxed);
+    int fd = atomic_load_explicit(&r->wait_fd, memory_order_relaxed);
+    if (!since || atomic_load_explicit(&r->wait_since, memory_order_acquire) != since)
+        return false;
+    add_open_wait(p, atomic_load_explicit(&r->tid, memory_order_relaxed), since, object, stack,
+                  holder, (unsigned)what % PROF_WHATS, fd);
+    return true;
+}
+
+/* Threads that wait since before the recording have no ring; the profiles' hooks know of them. */
+static void add_old_wait(struct perfetto *p, const struct prof_thread *t)
+{
+    int kind = atomic_load_explicit(&t->wait_kind, memory_order_acquire);
+    if (kind == PROF_WAIT_NONE ||
+        atomic_load_explicit(&t->wait_since_ns, memory_order_relaxed) > p->chunk->file_begin_ns)
+        return;
+    add_open_wait(p, atomic_load_explicit(&t->tid, memory_order_relaxed),
+                  atomic_load(&prof_trace_began),
+                  (uintptr_t)atomic_load_explicit(&t->wait_object, memory_order_relaxed), 0, 0,
+                  (unsigned)prof_wait_what(kind), -1);
+}
+
+static void add_open(struct perfetto *p)
+{
+    uint32_t epoch = __atomic_load_n(&prof_trace_gate, __ATOMIC_ACQUIRE);
+    size_t rings = 1;
+    for (struct prof_ring *r = prof_rings_first(); r; r = r->next)
+        rings++;
+    for (struct prof_thread *t = prof_threads_first(); t; t = t->next)
+        rings++;
+    p->open_capacity = rings * (PROF_REGION_DEPTH / 4 + 2);
+    p->open = calloc(p->open_capacity, sizeof *p->open);
+    p->failed |= !p->open;
+    for (struct prof_thread *t = prof_threads_first(); t && p->open; t = t->next) {
+        if (atomic_load_explicit(&t->tid, memory_order_acquire) == 0)
+            continue;
+        const struct prof_ring *r = atomic_load_explicit(&t->ring, memory_order_acquire);
+        if (!r || atomic_load_explicit(&r->epoch, memory_order_acquire) != epoch) {
+            add_old_wait(p, t);
+            continue;
+        }
+        add_open_regions(p, r);
+        if (!add_ring_wait(p, r))
+            add_old_wait(p, t);
+    }
+}
+
+/* ---- the order of time ----------------------------------------------------------------------- */
 
 static int by_time(const void *a, const void *b)
 {
@@ -131,6 +227,8 @@ static void gather(struct perfetto *p)
         for (size_t i = 0; i < b->nslots; i++)
             add_event(p, &b->slots[i], b->tid);
     }
+    if (p->chunk->last)
+        add_open(p);
     if (p->nrefs)
         qsort(p->refs, p->nrefs, sizeof *p->refs, by_time);
     perfetto_add_switched_threads(p);
@@ -159,12 +257,26 @@ static void write_clock(struct perfetto *p, uint64_t id, int64_t ns)
     prof_wire_end(p->w, at);
 }
 
+/* How much later BOOTTIME is: it changes when the machine sleeps, and otherwise only seems to,
+ * because the clocks cannot be read at once. */
+static int64_t boot_offset(int64_t monotonic_ns)
+{
+    enum { JITTER_NS = 1000000 };
+    static _Atomic int64_t known = INT64_MIN;
+    int64_t ns = clock_ns(CLOCK_BOOTTIME) - monotonic_ns, was = atomic_load(&known);
+    if (was != INT64_MIN && ns - was < JITTER_NS && was - ns < JITTER_NS)
+        return was;
+    ns = ns < JITTER_NS ? 0 : ns;
+    atomic_store(&known, ns);
+    return ns;
+}
+
 /* What the three clocks showed when the generation began, so that the sequence begins with it. */
 static void write_first(struct perfetto *p)
 {
     const struct prof_generation *g = p->chunk->generation;
     int64_t now = prof_now_ns(), real_ns = clock_ns(CLOCK_REALTIME) - now;
-    p->boot_ns = clock_ns(CLOCK_BOOTTIME) - now;
+    p->boot_ns = boot_offset(now);
     size_t packet = prof_wire_begin(p->w, TRACE_PACKET);
     prof_wire_uint(p->w, PACKET_TIMESTAMP, (uint64_t)g->begin_ns);
     prof_wire_uint(p->w, PACKET_TIMESTAMP_CLOCK, CLOCK_MONOTONIC_ID);
@@ -185,335 +297,6 @@ static void write_first(struct perfetto *p)
     prof_wire_end(p->w, packet);
 }
 
-/* ---- events ---------------------------------------------------------------------------------- */
-
-struct event { /* a packet with a TrackEvent, open */
-    size_t packet, message;
-};
-
-static struct event event_begin(struct perfetto *p, int64_t ns, int type, uint64_t track)
-{
-    struct event e;
-    e.packet = perfetto_packet_begin(p, ns);
-    e.message = prof_wire_begin(p->w, PACKET_TRACK_EVENT);
-    prof_wire_uint(p->w, EVENT_TYPE, (uint64_t)type);
-    prof_wire_uint(p->w, EVENT_TRACK, track);
-    return e;
-}
-
-static void event_end(struct perfetto *p, struct event e)
-{
-    prof_wire_end(p->w, e.message);
-    prof_wire_end(p->w, e.packet);
-}
-
-static void event_name(struct perfetto *p, uint64_t category_iid, uint64_t name_iid)
-{
-    prof_wire_uint(p->w, EVENT_CATEGORY_IIDS, category_iid);
-    prof_wire_uint(p->w, EVENT_NAME_IID, name_iid);
-}
-
-/* names: as in a slot. */
-static void event_names(struct perfetto *p, uint64_t names, enum fixed_category otherwise)
-{
-    uint32_t category = (uint32_t)(names >> 32);
-    event_name(p, category ? category : (uint32_t)FIXED_IID + otherwise, (uint32_t)names);
-}
-
-static void annotate(struct perfetto *p, enum annotation name, uint64_t value)
-{
-    size_t at = prof_wire_begin(p->w, EVENT_ANNOTATIONS);
-    prof_wire_uint(p->w, 1, name);
-    prof_wire_uint(p->w, 3, value);
-    prof_wire_end(p->w, at);
-}
-
-static void annotate_string(struct perfetto *p, enum annotation name, const char *value)
-{
-    size_t at = prof_wire_begin(p->w, EVENT_ANNOTATIONS);
-    prof_wire_uint(p->w, 1, name);
-    prof_wire_string(p->w, 6, value);
-    prof_wire_end(p->w, at);
-}
-
-static void event_stack(struct perfetto *p, uint64_t stack)
-{
-    uint64_t iid = perfetto_stack_iid(p, stack_of(stack));
-    if (iid)
-        prof_wire_uint(p->w, EVENT_CALLSTACK_IID, iid);
-}
-
-/* The same for both ends, and for no other wait: nobody waits twice until the same tick. */
-static uint64_t flow_of(const struct ref *r)
-{
-    return prof_event_ticks(r->slot) ^ (uint64_t)r->tid << 40;
-}
-
-static bool has_waker(const struct prof_slot *s)
-{
-    return s[1].word[2] >> 32 && (s[1].word[3] >> 8 & 0xff);
-}
-
-static void write_wait(struct perfetto *p, const struct ref *r)
-{
-    const struct prof_slot *s = r->slot;
-    unsigned what = s[1].word[3] & 0xff;
-    bool begin = r->phase == PHASE_BEGIN;
-    struct event e = event_begin(p, prof_ticks_ns(r->ticks), begin ? TYPE_BEGIN : TYPE_END,
-                                 perfetto_thread_track(p, r->tid));
-    if (begin) {
-        event_name(p, (uint64_t)FIXED_IID + category_of((int)what), FIXED_IID + what);
-        if (s->word[2])
-            annotate(p, ANNOTATION_LOCK, s->word[2]);
-        if (what <= PROF_WHAT_COND && what != PROF_WHAT_OTHER)
-            annotate(p, ANNOTATION_HOLDER, (uint32_t)s[1].word[2]);
-        if ((int32_t)(s[1].word[3] >> 32) >= 0)
-            annotate(p, ANNOTATION_FD, s[1].word[3] >> 32);
-        event_stack(p, s->word[3]);
-    } else if (has_waker(s)) {
-        annotate(p, ANNOTATION_WOKEN_BY, s[1].word[2] >> 32);
-        prof_wire_fixed64(p->w, EVENT_TERMINATING_FLOWS, flow_of(r));
-    }
-    event_end(p, e);
-}
-
-/* Whom this instant ends the wait of, too: a broadcast is one event. */
-static bool same_wake(const struct ref *a, const struct ref *b)
-{
-    return b->phase == PHASE_WAKE && b->ticks == a->ticks &&
-           b->slot[1].word[1] == a->slot[1].word[1] &&
-           b->slot[1].word[2] >> 32 == a->slot[1].word[2] >> 32;
-}
-
-/* How many refs it has taken. */
-static size_t write_wake(struct perfetto *p, const struct ref *r, size_t left)
-{
-    const struct prof_slot *s = r->slot;
-    unsigned how = s[1].word[3] >> 8 & 0xff;
-    size_t n = 1;
-    struct event e = event_begin(p, prof_ticks_ns(r->ticks), TYPE_INSTANT,
-                                 perfetto_thread_track(p, (pid_t)(s[1].word[2] >> 32)));
-    event_name(p, FIXED_IID + CATEGORY_WAKE, FIXED_IID + NAME_UNLOCK + how - PROF_WAKE_UNLOCK);
-    annotate(p, ANNOTATION_LOCK, s->word[2]);
-    event_stack(p, s[1].word[1]);
-    prof_wire_fixed64(p->w, EVENT_FLOWS, flow_of(r));
-    for (; n < left && same_wake(r, r + n); n++)
-        prof_wire_fixed64(p->w, EVENT_FLOWS, flow_of(r + n));
-    event_end(p, e);
-    return n;
-}
-
-static void write_region(struct perfetto *p, const struct ref *r)
-{
-    bool begin = r->phase == PHASE_BEGIN;
-    struct event e = event_begin(p, prof_ticks_ns(r->ticks), begin ? TYPE_BEGIN : TYPE_END,
-                                 perfetto_thread_track(p, r->tid));
-    if (begin) {
-        event_names(p, r->slot->word[2], CATEGORY_REGION);
-        if (r->slot->word[3])
-            annotate(p, ANNOTATION_TASK, r->slot->word[3]);
-    }
-    event_end(p, e);
-}
-
-static uint64_t task_track(const struct perfetto *p, uint64_t task)
-{
-    return UINT64_C(1) << 62 | (uint64_t)(uint32_t)p->pid << 32 | (uint32_t)task;
-}
-
-static void write_task(struct perfetto *p, const struct ref *r)
-{
-    const struct prof_slot *s = r->slot;
-    bool starts = prof_event_type_of(s) == PROF_EV_TASK_BEGIN,
-         begin = starts || r->phase == PHASE_BEGIN;
-    perfetto_write_track(p, task_track(p, s->word[2]), prof_name_text((uint32_t)s->word[1]), -1);
-    struct event e = event_begin(p, prof_ticks_ns(r->ticks), begin ? TYPE_BEGIN : TYPE_END,
-                                 task_track(p, s->word[2]));
-    if (begin) {
-        prof_wire_uint(p->w, EVENT_CATEGORY_IIDS, FIXED_IID + CATEGORY_TASK);
-        prof_wire_string(p->w, EVENT_NAME, prof_name_text((uint32_t)s->word[1]));
-        annotate(p, ANNOTATION_TASK, s->word[2]);
-        if (starts && s->word[3])
-            annotate(p, ANNOTATION_PARENT, s->word[3]);
-    }
-    event_end(p, e);
-}
-
-static void write_log(struct perfetto *p, const struct ref *r)
-{
-    char text[PROF_LOG_BYTES_MAX + 1];
-    const struct prof_slot *s = r->slot;
-    size_t n = s->word[1] >> 32, at = 8;
-    n = n > PROF_LOG_BYTES_MAX ? PROF_LOG_BYTES_MAX : n;
-    memcpy(text, &s->word[3], n < at ? n : at);
-    for (; at < n; at += 24)
-        memcpy(text + at, &(++s)->word[1], n - at < 24 ? n - at : 24);
-    text[n] = '\0';
-    struct prof_pool pool = {0};
-    uint32_t i = prof_pool_intern(&pool, text, n);
-    struct event e =
-        event_begin(p, prof_ticks_ns(r->ticks), TYPE_INSTANT, perfetto_thread_track(p, r->tid));
-    prof_wire_uint(p->w, EVENT_CATEGORY_IIDS, FIXED_IID + CATEGORY_LOG);
-    prof_wire_string(p->w, EVENT_NAME, pool.strings ? pool.strings[i] : "");
-    annotate_string(p, ANNOTATION_CATEGORY, prof_name_text((uint32_t)r->slot->word[1]));
-    if (r->slot->word[2])
-        annotate(p, ANNOTATION_TASK, r->slot->word[2]);
-    event_end(p, e);
-    prof_pool_free(&pool);
-}
-
-static bool ends_in(const char *text, const char *end)
-{
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
-
-static void write_counter(struct perfetto *p, const struct ref *r)
-{
-    enum { UNIT_NS = 1, UNIT_BYTES = 3 };
-    uint64_t names = r->slot->word[1];
-    const char *name = prof_name_text((uint32_t)names);
-    uint64_t track = UINT64_C(1) << 61 | (uint64_t)(uint32_t)p->pid << 28 | (names >> 32) << 14 |
-                     (uint32_t)names;
-    perfetto_write_track(p, track, name,
-                         ends_in(name, "_bytes") ? UNIT_BYTES
-                         : ends_in(name, "_ns")  ? UNIT_NS
-                                                 : 0);
-    struct event e = event_begin(p, prof_ticks_ns(r->ticks), TYPE_COUNTER, track);
-    prof_wire_uint(p->w, EVENT_COUNTER_VALUE, r->slot->word[2]);
-    event_end(p, e);
-}
-
-static void write_gc(struct perfetto *p, const struct ref *r)
-{
-    const struct prof_slot *s = r->slot;
-    enum prof_gc_phase phase = s->word[1] & 0xff;
-    uint64_t track = UINT64_C(1) << 60 | perfetto_process_track(p);
-    bool begin = phase == PROF_GC_BEGIN || phase == PROF_GC_STW_BEGIN;
-    perfetto_write_track(p, track, "GC", -1);
-    struct event e = event_begin(p, prof_ticks_ns(r->ticks), begin ? TYPE_BEGIN : TYPE_END, track);
-    if (begin)
-        event_name(p, FIXED_IID + CATEGORY_GC,
-                   FIXED_IID + (phase == PROF_GC_BEGIN ? NAME_GC : NAME_STOP_THE_WORLD));
-    if (phase == PROF_GC_BEGIN)
-        annotate(p, ANNOTATION_NUMBER, s->word[1] >> 8);
-    if (phase == PROF_GC_END && (int64_t)s->word[2] >= 0)
-        annotate(p, ANNOTATION_LIVE, s->word[2]);
-    if (phase == PROF_GC_END && (int64_t)s->word[3] >= 0)
-        annotate(p, ANNOTATION_GOAL, s->word[3]);
-    event_end(p, e);
-}
-
-static void write_thread_life(struct perfetto *p, const struct ref *r)
-{
-    const struct prof_slot *s = r->slot;
-    bool start = prof_event_type_of(s) == PROF_EV_THREAD_START;
-    struct event e =
-        event_begin(p, prof_ticks_ns(r->ticks), TYPE_INSTANT, perfetto_thread_track(p, r->tid));
-    event_name(p, FIXED_IID + CATEGORY_THREAD, FIXED_IID + (start ? NAME_START : NAME_EXIT));
-    if (start) {
-        annotate_string(p, ANNOTATION_START_FUNCTION, perfetto_function(p, s->word[1]));
-        if (s->word[3])
-            annotate(p, ANNOTATION_CREATOR, s->word[3]);
-        event_stack(p, s->word[2]);
-    }
-    event_end(p, e);
-}
-
-static void write_sample(struct perfetto *p, const struct ref *r)
-{
-    enum { MODE_USER = 2 };
-    size_t packet = perfetto_packet_begin(p, prof_ticks_ns(r->ticks));
-    size_t sample = prof_wire_begin(p->w, PACKET_PERF_SAMPLE);
-    prof_wire_uint(p->w, 2, (uint64_t)p->pid);
-    prof_wire_uint(p->w, 3, (uint64_t)r->tid);
-    uint64_t iid = perfetto_stack_iid(p, stack_of(r->slot->word[1]));
-    if (iid)
-        prof_wire_uint(p->w, 4, iid);
-    prof_wire_uint(p->w, 5, MODE_USER);
-    prof_wire_end(p->w, sample);
-    prof_wire_end(p->w, packet);
-}
-
-static void write_events(struct perfetto *p)
-{
-    for (size_t i = 0; i < p->nrefs; i++) {
-        const struct ref *r = &p->refs[i];
-        switch (prof_event_type_of(r->slot)) {
-        case PROF_EV_REGION:
-            write_region(p, r);
-            break;
-        case PROF_EV_WAIT:
-            if (r->phase == PHASE_WAKE)
-                i += write_wake(p, r, p->nrefs - i) - 1;
-            else
-                write_wait(p, r);
-            break;
-        case PROF_EV_TASK_BEGIN:
-        case PROF_EV_TASK_END:
-            write_task(p, r);
-            break;
-        case PROF_EV_LOG:
-            write_log(p, r);
-            break;
-        case PROF_EV_COUNTER:
-            write_counter(p, r);
-            break;
-        case PROF_EV_GC:
-            write_gc(p, r);
-            break;
-        case PROF_EV_THREAD_START:
-        case PROF_EV_THREAD_EXIT:
-            write_thread_life(p, r);
-            break;
-        case PROF_EV_SAMPLE:
-            write_sample(p, r);
-            break;
-        default:
-            break;
-        }
-    }
-}
-
-/* ---- notices --------------------------------------------------------------------------------- */
-
-static void write_notice(struct perfetto *p, const char *text, uint64_t dropped)
-{
-    struct event e =
-        event_begin(p, p->chunk->generation->end_ns, TYPE_INSTANT, perfetto_process_track(p));
-    prof_wire_uint(p->w, EVENT_CATEGORY_IIDS, FIXED_IID + CATEGORY_NOTICE);
-    prof_wire_string(p->w, EVENT_NAME, text);
-    if (dropped)
-        annotate(p, ANNOTATION_DROPPED, dropped);
-    event_end(p, e);
-}
-
-static void write_notices(struct perfetto *p)
-{
-    char text[200];
-    const struct prof_generation *g = p->chunk->generation;
-    if (g->dropped) {
-        snprintf(text, sizeof text, "%llu events were dropped: their threads' rings were full",
-                 (unsigned long long)g->dropped);
-        write_notice(p, text, g->dropped);
-    }
-    if (g->switches_lost) {
-        snprintf(text, sizeof text,
-                 "%llu context switches were lost: the kernel's buffers were full",
-                 (unsigned long long)g->switches_lost);
-        write_notice(p, text, g->switches_lost);
-    }
-    if (!p->chunk->first)
-        return;
-    if (*prof_sched_missing())
-        write_notice(p, prof_sched_missing(), 0);
-    if (g->nswitches)
-        write_notice(p,
-                     "wakeups are inferred from who unlocked or signalled: the kernel tells of "
-                     "switches only",
-                     0);
-}
-
 /* ---- the chunk ------------------------------------------------------------------------------- */
 
 void prof_perfetto_chunk(struct prof_wire *w, const struct prof_chunk *c)
@@ -531,12 +314,13 @@ void prof_perfetto_chunk(struct prof_wire *w, const struct prof_chunk *c)
     perfetto_write_threads(p);
     perfetto_write_interned(p);
     perfetto_write_switches(p);
-    write_events(p);
-    write_notices(p);
+    perfetto_write_events(p);
+    perfetto_write_notices(p);
     if (p->failed && !w->error)
         w->error = -ENOMEM;
     perfetto_stacks_free(p);
     free(p->refs);
+    free(p->open);
     free(p->threads);
     free(p);
 }

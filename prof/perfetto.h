@@ -113,6 +113,8 @@ struct perfetto {
     int64_t boot_ns; /* BOOTTIME minus MONOTONIC */
     bool failed;     /* no memory */
 
+    struct prof_slot *open; /* events made up for what has not ended */
+    size_t nopen, open_capacity;
     struct ref *refs; /* sorted */
     size_t nrefs, refs_capacity;
 
@@ -156,6 +158,17 @@ static inline uint64_t perfetto_process_track(const struct perfetto *p)
     return (uint64_t)(uint32_t)p->pid << 32;
 }
 void perfetto_write_track(struct perfetto *p, uint64_t uuid, const char *name, int counter_unit);
+
+void perfetto_write_events(struct perfetto *p);
+void perfetto_write_notices(struct perfetto *p);
+static inline const struct prof_bucket *perfetto_stack_of(uint64_t word)
+{
+    return (const struct prof_bucket *)(uintptr_t)word; /* NOLINT: from a pointer */
+}
+static inline enum fixed_category perfetto_wait_category(unsigned what)
+{
+    return what > PROF_WHAT_JOIN ? CATEGORY_SYSCALL : CATEGORY_BLOCK;
+}
 
 void perfetto_add_switched_threads(struct perfetto *p);
 void perfetto_write_switches(struct perfetto *p);

@@ -93,6 +93,7 @@ PROF_API int select(int n, fd_set *r, fd_set *w, fd_set *x, struct timeval *time
     if (timeout && timeout->tv_sec == 0 && timeout->tv_usec == 0)
         return real(n, r, w, x, timeout);
     PROF_WAITING(waiting, PROF_WAIT_POLL, NULL, NULL, PROF_SITE);
+    prof_wait_is(&waiting, PROF_WHAT_SELECT, -1);
     int rc = real(n, r, w, x, timeout);
     while (rc < 0 && prof_wait_cut_short(&waiting, errno))
         rc = real(n, r, w, x, timeout);
@@ -106,6 +107,7 @@ PROF_API int pselect(int n, fd_set *r, fd_set *w, fd_set *x, const struct timesp
     if (is_zero(timeout))
         return real(n, r, w, x, timeout, mask);
     PROF_WAITING(waiting, PROF_WAIT_POLL, NULL, NULL, PROF_SITE);
+    prof_wait_is(&waiting, PROF_WHAT_SELECT, -1);
     int rc = real(n, r, w, x, timeout, mask);
     while (rc < 0 && prof_wait_cut_short(&waiting, errno)) {
         struct timespec left;
@@ -129,6 +131,7 @@ PROF_API int epoll_wait(int epfd, struct epoll_event *events, int max, int timeo
     if (timeout_ms == 0)
         return real(epfd, events, max, 0);
     PROF_WAITING(w, PROF_WAIT_POLL, NULL, NULL, PROF_SITE);
+    prof_wait_is(&w, PROF_WHAT_EPOLL, epfd);
     int rc = real(epfd, events, max, timeout_ms);
     while (rc < 0 && prof_wait_cut_short(&w, errno))
         rc = real(epfd, events, max, left_ms(&w, timeout_ms));
@@ -142,6 +145,7 @@ PROF_API int epoll_pwait(int epfd, struct epoll_event *events, int max, int time
     if (timeout_ms == 0)
         return real(epfd, events, max, 0, mask);
     PROF_WAITING(w, PROF_WAIT_POLL, NULL, NULL, PROF_SITE);
+    prof_wait_is(&w, PROF_WHAT_EPOLL, epfd);
     int rc = real(epfd, events, max, timeout_ms, mask);
     while (rc < 0 && prof_wait_cut_short(&w, errno))
         rc = real(epfd, events, max, left_ms(&w, timeout_ms), mask);
@@ -159,6 +163,7 @@ PROF_API int epoll_pwait2(int epfd, struct epoll_event *events, int max,
     if (is_zero(timeout))
         return real(epfd, events, max, timeout, mask);
     PROF_WAITING(w, PROF_WAIT_POLL, NULL, NULL, PROF_SITE);
+    prof_wait_is(&w, PROF_WHAT_EPOLL, epfd);
     int rc = real(epfd, events, max, timeout, mask);
     while (rc < 0 && prof_wait_cut_short(&w, errno)) {
         struct timespec left;

@@ -161,6 +161,7 @@ static bool set_up(struct prof_ring *r, uint32_t epoch)
     atomic_store_explicit(&r->written, 0, memory_order_relaxed);
     atomic_store_explicit(&r->dropped, 0, memory_order_relaxed);
     atomic_store_explicit(&r->depth, 0, memory_order_relaxed);
+    atomic_store_explicit(&r->wait_since, 0, memory_order_relaxed);
     atomic_store_explicit(&r->epoch, epoch, memory_order_release);
     return true;
 }
@@ -175,6 +176,7 @@ static struct prof_ring *ring_for(struct prof_thread *t)
         if (!(r = claim_free()) && !(r = make()))
             return NULL;
         atomic_store_explicit(&r->depth, 0, memory_order_relaxed);
+        atomic_store_explicit(&r->wait_since, 0, memory_order_relaxed);
         atomic_store_explicit(&r->tid, atomic_load_explicit(&t->tid, memory_order_relaxed),
                               memory_order_relaxed);
         atomic_store_explicit(&r->serial, atomic_fetch_add(&serials, 1) + 1, memory_order_relaxed);

@@ -56,8 +56,13 @@ static int call(const struct request *r)
 
 static int wait_for(const struct request *r, struct prof_site site)
 {
+    pid_t writer =
+        prof_trace_on() ? __atomic_load_n(&r->lock->__data.__cur_writer, __ATOMIC_RELAXED) : 0;
     PROF_WAITING(w, PROF_WAIT_RWLOCK, r->lock, NULL, site);
+    w.event.holder = writer; /* readers leave no names: the one that lets the writer in will do */
+    prof_wait_is(&w, r->write ? PROF_WHAT_WRLOCK : PROF_WHAT_RDLOCK, -1);
     int rc = call(r);
+    w.timed_out = rc == ETIMEDOUT;
     if (rc != 0 && rc != ETIMEDOUT)
         prof_wait_discard(&w);
     return rc;
@@ -128,7 +133,7 @@ static bool releases(const pthread_rwlock_t *l)
 
 static __attribute__((noinline)) int unlock_slowly(pthread_rwlock_t *l, struct prof_site site)
 {
-    int64_t delay_ns = releases(l) ? prof_contention_charge(l) : 0;
+    int64_t delay_ns = releases(l) ? prof_contention_charge(l, true, site) : 0;
     int rc = prof_real.pthread_rwlock_unlock(l);
     if (delay_ns > 0 && rc == 0)
         prof_contention_record(delay_ns, site);

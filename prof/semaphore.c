@@ -1,4 +1,5 @@
-/* Hooks of sem_wait and its timed forms. Posting has no holder to be charged, so it needs none. */
+/* Hooks of sem_wait and its timed forms, and of sem_post: it has no holder to be charged, but a
+ * trace tells who ended a wait. */
 #include "prof/wait.h"
 
 PROF_HOOK_FILE(semaphore);
@@ -60,4 +61,18 @@ PROF_API int sem_clockwait(sem_t *s, clockid_t clock, const struct timespec *dea
         rc = prof_real.sem_clockwait(s, clock, deadline);
     while (rc != 0 && prof_wait_cut_short(&w, errno));
     return rc;
+}
+
+/* Also in signal handlers: what is done here is safe there. */
+PROF_API int sem_post(sem_t *s)
+{
+    typeof(sem_post) *real = PROF_REAL(sem_post);
+    if (__builtin_expect(!real, 0))
+        return 0;
+    if (prof_contended(s)) {
+        int saved = errno;
+        prof_contention_stamp(s, PROF_WAKE_POST, false, PROF_SITE);
+        errno = saved;
+    }
+    return real(s);
 }

@@ -5,7 +5,7 @@
  * a thread that came another way (a raw clone, or before libprof was loaded) is registered by its
  * first hook, or found in /proc when a CPU profile starts. A pthread key's destructor gives the
  * slot back. Slots are recycled and never freed, so the list can be walked without a lock. */
-#include "prof/trace_internal.h"
+#include "prof/wait.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -135,6 +135,9 @@ static void on_thread_exit(void *arg)
     int last = PROF_HOOKS_REGISTER ? PTHREAD_DESTRUCTOR_ITERATIONS : 1;
     if (++rounds < last && pthread_setspecific(exit_key, t) == 0)
         return;
+    const void *self = (const void *)pthread_self(); /* NOLINT: what join.c calls the thread by */
+    if (prof_contended(self))
+        prof_contention_stamp(self, PROF_WAKE_EXIT, true, (struct prof_site){0});
     prof_event_thread_exit(t);
     prof_enter();
     prof_self_tls = NULL;

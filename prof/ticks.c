@@ -14,7 +14,7 @@
 #include <cpuid.h>
 #endif
 
-enum { SYNCS_MAX = 4096, READINGS = 7 };
+enum { SYNCS_MAX = 4096, READINGS = 7, PACE_FROM_NS = 1000000 };
 
 struct sync {
     uint64_t ticks;
@@ -22,6 +22,7 @@ struct sync {
 };
 
 bool prof_ticks_are_tsc;
+static _Atomic double pace = 1; /* ns per tick, lately */
 
 /* Who adds holds prof_drain_lock; anybody reads. When one is full the other takes half of it over,
  * and the full one stays as it is for another half an hour, longer than anybody reads in it. */
@@ -102,6 +103,11 @@ static struct sync read_both(void)
     return best;
 }
 
+static double pace_between(const struct sync *from, const struct sync *to)
+{
+    return (double)(to->ns - from->ns) / (double)(to->ticks - from->ticks);
+}
+
 static void add(struct table *t, struct sync s)
 {
     size_t n = atomic_load_explicit(&t->n, memory_order_relaxed);
@@ -125,6 +131,8 @@ void prof_ticks_sync_reset(void)
 {
     atomic_store_explicit(&atomic_load(&table)->n, 0, memory_order_relaxed);
     prof_ticks_sync();
+    nanosleep(&(struct timespec){.tv_nsec = PACE_FROM_NS}, NULL);
+    prof_ticks_sync();
 }
 
 void prof_ticks_sync(void)
@@ -135,6 +143,8 @@ void prof_ticks_sync(void)
     if (n > 0 && (now.ticks <= t->syncs[n - 1].ticks || now.ns <= t->syncs[n - 1].ns))
         return;
     add(n == SYNCS_MAX ? thin_out(t) : t, now);
+    if (n > 0 && prof_ticks_are_tsc)
+        atomic_store_explicit(&pace, pace_between(&t->syncs[0], &now), memory_order_relaxed);
 }
 
 /* The last reading that is not later, but never the very last. */
@@ -157,30 +167,18 @@ int64_t prof_ticks_ns(uint64_t ticks)
     if (n < 2)
         return n ? t->syncs[0].ns : 0;
     const struct sync *from = reading_before(t, n, ticks), *to = from + 1;
-    double pace = (double)(to->ns - from->ns) / (double)(to->ticks - from->ticks);
-    return from->ns + (int64_t)((double)(int64_t)(ticks - from->ticks) * pace);
+    return from->ns + (int64_t)((double)(int64_t)(ticks - from->ticks) * pace_between(from, to));
 }
 
 /* ---- lengths --------------------------------------------------------------------------------- */
 
-/* The pace between the first reading and now. */
-static double ns_per_tick(void)
-{
-    const struct table *t = atomic_load_explicit(&table, memory_order_acquire);
-    struct sync now = read_both();
-    if (!prof_ticks_are_tsc || atomic_load_explicit(&t->n, memory_order_acquire) == 0 ||
-        now.ticks <= t->syncs[0].ticks)
-        return 1;
-    return (double)(now.ns - t->syncs[0].ns) / (double)(now.ticks - t->syncs[0].ticks);
-}
-
 int64_t prof_ticks_length_ns(uint64_t ticks)
 {
-    return (int64_t)((double)ticks * ns_per_tick());
+    return (int64_t)((double)ticks * atomic_load_explicit(&pace, memory_order_relaxed));
 }
 
 int64_t prof_ticks_in(int64_t ns)
 {
-    double ticks = 0.99 * (double)ns / ns_per_tick();
+    double ticks = 0.99 * (double)ns / atomic_load_explicit(&pace, memory_order_relaxed);
     return ticks < 9e18 ? (int64_t)ticks : INT64_MAX - 1;
 }

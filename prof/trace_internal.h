@@ -43,7 +43,7 @@ void prof_ticks_init(void);
 void prof_ticks_sync_reset(void);
 void prof_ticks_sync(void);
 int64_t prof_ticks_ns(uint64_t ticks);
-/* Lengths: measured since the process began, good to a few parts in a million. */
+/* Lengths, good to one part in ten thousand. */
 int64_t prof_ticks_length_ns(uint64_t ticks);
 int64_t prof_ticks_in(int64_t ns); /* a little fewer than there are */
 
@@ -132,11 +132,9 @@ struct prof_ring {
     _Atomic uint32_t depth;  /* of open regions; may be larger than there are places */
     _Atomic uint32_t opened; /* changes with every change of them */
     struct prof_open_region open[PROF_REGION_DEPTH];
-    /* The wait it is in, valid while the thread's wait_kind is not 0 and wait_epoch is the recording. */
-    _Atomic uint32_t wait_epoch, wait_holder;
-    _Atomic uint64_t wait_since;
+    /* The wait it is in: since is stored last and cleared first; 0: none. */
+    _Atomic uint64_t wait_since, wait_object, wait_stack, wait_holder;
     _Atomic int wait_what, wait_fd;
-    _Atomic(struct prof_bucket *) wait_stack;
 
     /* the drain's, on a cache line of its own */
     char apart[64];
@@ -151,7 +149,7 @@ struct prof_ring *prof_ring_enter_slowly(void);
 static inline struct prof_ring *prof_ring_enter(void)
 {
     struct prof_thread *t = prof_hook_tls;
-    struct prof_ring *r = t ? t->ring : NULL;
+    struct prof_ring *r = t ? atomic_load_explicit(&t->ring, memory_order_relaxed) : NULL;
     if (__builtin_expect(!r || atomic_load_explicit(&r->epoch, memory_order_relaxed) !=
                                    __atomic_load_n(&prof_trace_gate, __ATOMIC_RELAXED) ||
                              atomic_load_explicit(&r->busy, memory_order_relaxed), 0))
@@ -240,15 +238,11 @@ enum prof_what {
 };
 extern const char *const prof_what_names[PROF_WHATS];
 
-/* How a wait was ended. */
-enum prof_wake { PROF_WAKE_NONE, PROF_WAKE_UNLOCK, PROF_WAKE_SIGNAL, PROF_WAKE_BROADCAST, PROF_WAKE_POST,
-                 PROF_WAKE_ARRIVAL, PROF_WAKE_EXIT };
-
 struct prof_wait_event {
     uint64_t begin, end; /* ticks */
     const void *object;
     struct prof_bucket *stack, *waker_stack;
-    uint64_t wake; /* ticks; 0: unknown */
+    uint64_t wake;
     pid_t holder, waker;
     int what, how, fd; /* fd: -1 none */
 };
@@ -260,7 +254,16 @@ static inline bool prof_trace_wants(uint32_t kind)
     return prof_trace_on() && !(atomic_load_explicit(&prof_trace_without, memory_order_relaxed) & kind);
 }
 
+/* The usual name of a wait of this kind (enum prof_wait); wait.c's. */
+int prof_wait_what(int kind);
+
+/* When recording began. */
+extern _Atomic uint64_t prof_trace_began;
+
+/* A wait begins: it is told as open should the trace end first; and ends, with all that is known of it by then. */
+void prof_event_wait_begin(const struct prof_wait_event *e);
 void prof_event_wait(const struct prof_wait_event *e);
+void prof_event_wait_cancel(void); /* it was none */
 void prof_event_thread_start(const void *start_routine, struct prof_bucket *creator, pid_t creator_tid);
 void prof_event_thread_exit(struct prof_thread *t);
 /* Async-signal-safe. */

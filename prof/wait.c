@@ -10,6 +10,9 @@
 
 #include <ucontext.h>
 
+/* In place of a beginning: the wait began before the trace. */
+static const uint64_t NOT_YET = 1;
+
 static const char *const names[] = {
     [PROF_WAIT_NONE] = "",
     [PROF_WAIT_MUTEX] = "mutex",
@@ -87,6 +90,35 @@ static void draw_sample(struct prof_waiting *w, enum prof_wait kind)
  * longer waits are recorded, most waits need no stack at all. */
 enum { STACK_FIRST_BELOW_NS = 20000 };
 
+int prof_wait_what(int kind)
+{
+    static const unsigned char whats[] = {
+        [PROF_WAIT_NONE] = PROF_WHAT_OTHER,          [PROF_WAIT_MUTEX] = PROF_WHAT_MUTEX,
+        [PROF_WAIT_RWLOCK] = PROF_WHAT_WRLOCK,       [PROF_WAIT_COND] = PROF_WHAT_COND,
+        [PROF_WAIT_SEMAPHORE] = PROF_WHAT_SEMAPHORE, [PROF_WAIT_BARRIER] = PROF_WHAT_BARRIER,
+        [PROF_WAIT_JOIN] = PROF_WHAT_JOIN,           [PROF_WAIT_SLEEP] = PROF_WHAT_SLEEP,
+        [PROF_WAIT_POLL] = PROF_WHAT_POLL,           [PROF_WAIT_SIGNAL] = PROF_WHAT_SIGNAL,
+        [PROF_WAIT_IPC] = PROF_WHAT_SEMOP,
+    };
+    return kind < 0 || kind >= (int)(sizeof whats / sizeof whats[0]) ? PROF_WHAT_OTHER
+                                                                     : whats[kind];
+}
+
+static uint32_t wanted_kind(enum prof_wait kind)
+{
+    return kind <= PROF_WAIT_JOIN ? PROF_TRACE_BLOCK : PROF_TRACE_SYSCALL;
+}
+
+/* For the trace; false: it does not want this wait. */
+static bool begin_event(struct prof_waiting *w, enum prof_wait kind, const void *object)
+{
+    bool wanted = prof_trace_wants(wanted_kind(kind));
+    w->kind = kind;
+    w->event = (struct prof_wait_event){.object = object, .what = prof_wait_what(kind), .fd = -1};
+    w->event.begin = wanted ? prof_ticks() : NOT_YET;
+    return wanted;
+}
+
 void prof_wait_begin(struct prof_waiting *w, enum prof_wait kind, const void *object,
                      const void *mutex, struct prof_site site)
 {
@@ -101,13 +133,19 @@ void prof_wait_begin(struct prof_waiting *w, enum prof_wait kind, const void *ob
         atomic_load_explicit(&t->own_signals, memory_order_relaxed);
     set_place(t, site);
     set_state(t, kind, object, w->since_ns);
-    w->woken = false;
-    w->listed =
-        kind <= PROF_WAIT_COND && prof_contention_enter(&t->waiter, object, mutex, w->since_ns);
+    w->woken = w->timed_out = false;
+    bool traced = begin_event(w, kind, object);
+    w->listed = kind <= PROF_WAIT_JOIN && (kind <= PROF_WAIT_COND || traced) &&
+                prof_contention_enter(&t->waiter, object, mutex, w->since_ns, traced);
     draw_sample(w, kind);
-    if (w->record_from_ns < STACK_FIRST_BELOW_NS)
+    bool with_stack = traced && prof_trace_wants(PROF_TRACE_STACKS);
+    if (w->record_from_ns < STACK_FIRST_BELOW_NS || with_stack)
         w->npcs = prof_site_stack(site, w->pcs, PROF_MAX_FRAMES);
+    if (with_stack)
+        w->event.stack = prof_trace_stack(w->pcs, w->npcs);
     prof_leave();
+    if (traced)
+        prof_event_wait_begin(&w->event);
     errno = saved;
 }
 
@@ -120,6 +158,32 @@ static void leave(struct prof_waiting *w, struct prof_thread *t)
     set_state(t, PROF_WAIT_NONE, NULL, 0);
     /* A signal that cut this call short says nothing about the one that it interrupted. */
     atomic_store_explicit(&t->own_signals, w->outer_own_signals, memory_order_relaxed);
+}
+
+/* A lock that turned out to be free when it was asked for again: the thread went on at once. What
+ * is shorter than going to sleep and being woken was no wait, if nobody can be named who held it.
+ */
+enum { WAIT_NS_MIN = 20000 };
+
+/* false: it is not to be told. */
+static bool end_event(struct prof_waiting *w)
+{
+    struct prof_wait_event *e = &w->event;
+    const struct prof_stamp *s = &w->t->waiter.stamp;
+    bool lock = w->kind == PROF_WAIT_MUTEX || w->kind == PROF_WAIT_RWLOCK;
+    e->end = prof_ticks();
+    if (w->listed && s->how && lock && !e->holder)
+        e->holder = s->tid;
+    if (w->listed && s->how && !w->timed_out) {
+        e->waker = s->tid;
+        e->wake = s->ticks;
+        e->waker_stack = s->stack;
+        e->how = s->how;
+    }
+    if (e->begin == NOT_YET)
+        e->begin = atomic_load_explicit(&prof_trace_began, memory_order_relaxed);
+    return e->end > e->begin &&
+           (!lock || e->holder || prof_ticks_length_ns(e->end - e->begin) >= WAIT_NS_MIN);
 }
 
 void prof_wait_end(struct prof_waiting *w)
@@ -135,12 +199,17 @@ void prof_wait_end(struct prof_waiting *w)
                             : 0;
     leave(w, t);
     prof_sched_waited(waited_ns);
+    bool traced = w->event.begin && prof_trace_wants(wanted_kind(w->kind)) && end_event(w);
     if (sampled && waited_ns >= w->record_from_ns) {
         if (w->npcs == 0)
             w->npcs = prof_site_stack(w->site, w->pcs, PROF_MAX_FRAMES);
         prof_block_record(w, waited_ns);
     }
     prof_leave();
+    if (traced)
+        prof_event_wait(&w->event);
+    else
+        prof_event_wait_cancel();
     errno = saved;
 }
 

@@ -4,7 +4,7 @@
 #ifndef PROF_WAIT_H
 #define PROF_WAIT_H
 
-#include "prof/internal.h"
+#include "prof/trace_internal.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -15,12 +15,19 @@
 #include <sys/msg.h>
 #include <sys/select.h>
 #include <sys/sem.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Declared by libc's headers only where a program is built to use them. */
 int __poll_chk(struct pollfd *fds, nfds_t n, int timeout_ms, size_t fds_bytes);
 int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask,
                 size_t fds_bytes);
+ssize_t __read_chk(int fd, void *buffer, size_t n, size_t room);
+ssize_t __recv_chk(int fd, void *buffer, size_t n, size_t room, int flags);
+ssize_t __recvfrom_chk(int fd, void *buffer, size_t n, size_t room, int flags,
+                       struct sockaddr *from, socklen_t *from_bytes);
 
 #pragma GCC visibility push(hidden)
 
@@ -55,6 +62,24 @@ int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout, co
     X(sem_trywait)                                                                                 \
     X(sem_timedwait)                                                                               \
     X(sem_clockwait)                                                                               \
+    X(sem_post)                                                                                    \
+    X(read)                                                                                        \
+    X(write)                                                                                       \
+    X(readv)                                                                                       \
+    X(writev)                                                                                      \
+    X(recv)                                                                                        \
+    X(recvfrom)                                                                                    \
+    X(recvmsg)                                                                                     \
+    X(send)                                                                                        \
+    X(sendto)                                                                                      \
+    X(sendmsg)                                                                                     \
+    X(accept)                                                                                      \
+    X(accept4)                                                                                     \
+    X(connect)                                                                                     \
+    X(waitpid)                                                                                     \
+    X(__read_chk)                                                                                  \
+    X(__recv_chk)                                                                                  \
+    X(__recvfrom_chk)                                                                              \
     X(nanosleep)                                                                                   \
     X(clock_nanosleep)                                                                             \
     X(poll)                                                                                        \
@@ -84,7 +109,7 @@ int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout, co
  * missing; a sanitizer's library comes before it and has them all. So real.c asks for every file by
  * name. */
 #define PROF_HOOK_FILES(X)                                                                         \
-    X(mutex) X(rwlock) X(cond) X(c11) X(semaphore) X(join) X(sleep) X(poll) X(sigwait) X(ipc)
+    X(mutex) X(rwlock) X(cond) X(c11) X(semaphore) X(join) X(sleep) X(poll) X(sigwait) X(ipc) X(io)
 #define PROF_HOOK_FILE(name) const char prof_hooks_##name = 1
 
 /* The next definitions in the loader's order: libc's, or those of a sanitizer in between. */
@@ -147,9 +172,12 @@ struct prof_waiting {
                                none */
     bool listed;            /* among the lock's waiters */
     bool woken;             /* to be set after a wait for a condition variable that ended well */
-    uint32_t own_signals;   /* seen so far */
-    uint32_t outer_own_signals; /* before it: a signal handler may wait, too */
-    int npcs;                   /* 0: the stack is not taken yet */
+    bool timed_out;         /* to be set after a wait for a lock that did not get it */
+    enum prof_wait kind;
+    uint32_t own_signals;         /* seen so far */
+    uint32_t outer_own_signals;   /* before it: a signal handler may wait, too */
+    struct prof_wait_event event; /* for the trace; begin 0: not to be recorded there */
+    int npcs;                     /* 0: the stack is not taken yet */
     uintptr_t pcs[PROF_MAX_FRAMES];
 };
 
@@ -161,6 +189,13 @@ void prof_wait_end(struct prof_waiting *w);
 static inline void prof_wait_discard(struct prof_waiting *w)
 {
     w->record_from_ns = INT64_MAX;
+    w->event.begin = 0;
+}
+/* What the trace calls this wait, where the kind does not say enough; fd: -1 none. */
+static inline void prof_wait_is(struct prof_waiting *w, enum prof_what what, int fd)
+{
+    w->event.what = what;
+    w->event.fd = fd;
 }
 
 #define PROF_WAITING(name, kind, object, mutex, site)                                              \
@@ -194,9 +229,9 @@ int64_t prof_rate_from_environment(const char *name);
 
 /* Puts the thread among the waiters for the object, and takes it out again; a thread waits in one
  * place at a time. */
-/* false: the mutex profile is off. */
+/* traced: a trace wants to know who ends the wait. false: neither it nor the mutex profile does. */
 bool prof_contention_enter(struct prof_waiter *w, const void *object, const void *mutex,
-                           int64_t now_ns);
+                           int64_t now_ns, bool traced);
 /* woken: from a condition variable, neither timed out nor cancelled. */
 void prof_contention_leave(struct prof_waiter *w, bool woken);
 
@@ -215,13 +250,16 @@ static inline bool prof_contended(const void *object)
         0);
 }
 
-/* The caller is about to release the lock: how long all its waiters have waited since the last
- * time. 0: nobody does. To be recorded when it is released. */
-int64_t prof_contention_charge(const void *lock);
+/* The caller is about to release the lock: its waiters are stamped. wakes: and somebody will be let
+ * in from the kernel: how long all waiters have waited since the last time. 0: nobody does. To be
+ * recorded when it is released. */
+int64_t prof_contention_charge(const void *lock, bool wakes, struct prof_site site);
+/* The caller is about to end the waits for the object, of all or of one. */
+void prof_contention_stamp(const void *object, enum prof_wake how, bool all, struct prof_site site);
 void prof_contention_record(int64_t delay_ns, struct prof_site site);
 
 /* One waiter for the condition variable, or all, wait for their mutex from now on. */
-void prof_contention_wake(const void *condition, bool all);
+void prof_contention_wake(const void *condition, bool all, struct prof_site site);
 void prof_contention_init(void);
 void prof_contention_fork_child(void);
 
@@ -243,7 +281,7 @@ struct prof_cond_request {
     clockid_t clock;
 };
 int prof_cond_wait_at(const struct prof_cond_request *r, struct prof_site site);
-int prof_cond_wake(pthread_cond_t *c, bool all);
+int prof_cond_wake(pthread_cond_t *c, bool all, struct prof_site site);
 
 int prof_join_at(pthread_t thread, void **result, struct prof_site site);
 int prof_nanosleep_at(const struct timespec *time, struct timespec *left, struct prof_site site);
