@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 static const char root[] = "/debug/pprof";
+static const char flight[] = "/debug/trace/snapshot"; /* the one that is not below the root */
 
 static const struct http_endpoint endpoints[] = {
     {.name = "", .run = http_index_run},
@@ -28,7 +29,11 @@ static const struct http_endpoint endpoints[] = {
      .in_thread = true,
      .prepare = http_symbol_prepare,
      .run = http_symbol_run},
-    {.name = "trace", .prepare = http_trace_prepare},
+    {.name = "trace", .in_thread = true, .prepare = http_trace_prepare, .run = http_trace_run},
+    {.name = "trace/snapshot",
+     .in_thread = true,
+     .prepare = http_snapshot_prepare,
+     .run = http_snapshot_run},
 };
 static const struct http_endpoint named = {
     .in_thread = true, .prepare = http_named_prepare, .run = http_named_run};
@@ -175,11 +180,14 @@ bool prof_http_completed(struct prof_http *http, void **request)
 
 /* ---- the head of a request ------------------------------------------------------------------- */
 
-/* What follows /debug/pprof/, or NULL when the path is not ours; "/debug/pprof" itself gives "". */
+/* What follows /debug/pprof/ (or /debug/), or NULL when the path is not ours; "/debug/pprof" itself
+ * gives "". */
 static const char *path_within(const char *url)
 {
     const size_t n = sizeof root - 1;
 
+    if (!strcmp(url, flight))
+        return url + sizeof "/debug/" - 1;
     if (strncmp(url, root, n) != 0 || (url[n] && url[n] != '/'))
         return NULL;
     return url + n + (url[n] == '/');

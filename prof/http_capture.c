@@ -11,7 +11,7 @@
 
 enum { PROFILE_SECONDS = 30, NS_PER_S = 1000000000 };
 
-static void answer_failed(struct http_request *r, const char *what, int err)
+void http_answer_failed(struct http_request *r, const char *what, int err)
 {
     http_answer_error(&r->answer, MHD_HTTP_INTERNAL_SERVER_ERROR, "%s: %s", what,
                       strerrordesc_np(-err));
@@ -19,7 +19,7 @@ static void answer_failed(struct http_request *r, const char *what, int err)
 
 /* The wait was cut short: by the server's end, which is told, or by the client's, whom nobody can
  * tell. */
-static void answer_canceled(struct http_request *r)
+void http_answer_canceled(struct http_request *r)
 {
     http_answer_error(&r->answer, MHD_HTTP_SERVICE_UNAVAILABLE,
                       "The capture was ended: the server is stopping");
@@ -77,7 +77,7 @@ void http_profile_run(struct http_request *r)
     int err = prof_cpu_start(r->http->settings.cpu_hz);
 
     if (err) {
-        answer_failed(r, "Could not enable CPU profiling", err);
+        http_answer_failed(r, "Could not enable CPU profiling", err);
         if (err == -EBUSY) /* Go's words */
             strcpy(r->answer.text,
                    "Could not enable CPU profiling: cpu profiling already in use\n");
@@ -85,11 +85,11 @@ void http_profile_run(struct http_request *r)
     }
     if (http_wait(r, (int64_t)r->seconds * NS_PER_S) != 0) {
         prof_cpu_stop(-1);
-        answer_canceled(r);
+        http_answer_canceled(r);
     } else if (!http_answer_open(&r->answer)) {
         prof_cpu_stop(-1);
     } else if ((err = prof_cpu_stop(r->answer.fd)) < 0) {
-        answer_failed(r, "Could not write the CPU profile", err);
+        http_answer_failed(r, "Could not write the CPU profile", err);
     } else {
         answer_profile(r, "");
     }
@@ -144,7 +144,7 @@ static void run_snapshot(struct http_request *r)
         prof_collect(); /* most C programs have no collector: nothing to do there */
     err = prof_write(r->name, r->answer.fd, debug_of(r));
     if (err < 0)
-        answer_failed(r, "Could not write the profile", err);
+        http_answer_failed(r, "Could not write the profile", err);
     else
         answer_profile(r, "");
 }
@@ -157,11 +157,11 @@ static void write_delta(struct http_request *r, const struct prof_snapshot *befo
     if (err == 0)
         err = prof_snapshot_subtract(after, before);
     if (err < 0)
-        answer_failed(r, "Could not take the profile", err);
+        http_answer_failed(r, "Could not take the profile", err);
     else if (http_answer_open(&r->answer)) {
         err = prof_snapshot_write(after, r->answer.fd, 0);
         if (err < 0)
-            answer_failed(r, "Could not write the profile", err);
+            http_answer_failed(r, "Could not write the profile", err);
         else
             answer_profile(r, "-delta");
     }
@@ -179,21 +179,10 @@ void http_named_run(struct http_request *r)
     }
     err = prof_snapshot_take(r->name, &before);
     if (err < 0)
-        answer_failed(r, "Could not take the profile", err);
+        http_answer_failed(r, "Could not take the profile", err);
     else if (http_wait(r, (int64_t)r->seconds * NS_PER_S) != 0)
-        answer_canceled(r);
+        http_answer_canceled(r);
     else
         write_delta(r, before);
     prof_snapshot_free(before);
-}
-
-/* ---- trace
- * ----------------------------------------------------------------------------------------------------
- */
-
-void http_trace_prepare(struct http_request *r)
-{
-    http_answer_error(&r->answer, MHD_HTTP_NOT_IMPLEMENTED,
-                      "Execution traces are not available in this program - its libprof records "
-                      "profiles only");
 }

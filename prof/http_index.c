@@ -2,6 +2,7 @@
  * to read it as text, and the pprof command to copy. */
 #include "prof/http_internal.h"
 #include "prof/http_style.h"
+#include "prof/trace.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -180,6 +181,39 @@ static void put_program(FILE *f)
     fprintf(f, "</code>, process %d</p>\n", getpid());
 }
 
+static void put_trace_command(FILE *f, const char *host, const char *path)
+{
+    fprintf(f,
+            "<div class=cmd><code>curl -o trace.out 'http://%s%s' &amp;&amp; bin/trace trace.out"
+            "</code><button>copy</button></div>",
+            host, path);
+}
+
+/* Traces are no profiles: nothing is counted, and another tool opens them. */
+static void put_traces(FILE *f, const char *host)
+{
+    fputs("<tr><td class=name>trace<td class=num><span class=dim>on request</span><td class=what>"
+          "What every thread does over a time, and why it waits: a timeline for "
+          "<code>bin/trace</code> and ui.perfetto.dev.",
+          f);
+    put_trace_command(f, host, "/debug/pprof/trace?seconds=5");
+    fputs("<td class=get><a href='trace?seconds=1'>1 s</a><a href='trace?seconds=5'>5 s</a></tr>\n"
+          "<tr><td class=name>flight recorder<td class=num>"
+          "<span class=dim>",
+          f);
+    fputs(prof_flight_active() ? "running" : "off", f);
+    fputs("</span><td class=what>The last seconds, always at hand: a trace of what has just "
+          "happened.",
+          f);
+    if (!prof_flight_active())
+        fputs("<span class=off>Off. PROF_FLIGHT=1 or prof_flight_start turns it on.</span>", f);
+    put_trace_command(f, host, "/debug/trace/snapshot");
+    fputs("<td class=get>", f);
+    if (prof_flight_active())
+        fputs("<a href='../trace/snapshot'>snapshot</a>", f);
+    fputs("</tr>\n", f);
+}
+
 static void put_page(FILE *f, const char *host)
 {
     fputs("<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8>"
@@ -193,6 +227,7 @@ static void put_page(FILE *f, const char *host)
           f);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         put_row(f, &rows[i], host);
+    put_traces(f, host);
     prof_profiles(put_custom, &(struct page){f, host});
     fputs("</tbody></table>\n<h2>More</h2><ul>"
           "<li><a href='cmdline'>cmdline</a>: the command line of this process, its arguments "

@@ -89,9 +89,10 @@ struct http_request {
     const struct http_endpoint *endpoint;
     char name[HTTP_NAME_MAX]; /* of the profile */
     bool head;
-    int seconds; /* 0: not given */
+    int seconds;     /* 0: not given */
+    int64_t wait_ns; /* trace: the same, with its fraction */
     int debug;
-    int gc; /* collect first */
+    int gc;     /* collect first */
     char *body; /* of a POST, or the query */
     size_t body_bytes, body_capacity;
     bool body_refused;
@@ -129,6 +130,8 @@ int http_wait(const struct http_request *r, int64_t ns);
  * `takes` says what the parameter takes. */
 int http_param_int(struct http_request *r, const char *name, int min, int max, const char *takes,
                    int *out);
+/* The same for seconds with a fraction, more than 0. */
+int http_param_seconds(struct http_request *r, const char *name, int max, int64_t *ns);
 /* The query as it was, encoded again: "" or "?a=b&c". False: it does not fit. */
 bool http_param_query(struct http_request *r, char *out, size_t size);
 /* Appends s percent-encoded; `keep` are the characters beyond letters, digits and -._~ that stay.
@@ -141,7 +144,13 @@ void http_profile_prepare(struct http_request *r); /* http_capture.c */
 void http_profile_run(struct http_request *r);
 void http_named_prepare(struct http_request *r);
 void http_named_run(struct http_request *r);
-void http_trace_prepare(struct http_request *r);
+/* An error of libprof's, 500; the wait was cut short. */
+void http_answer_failed(struct http_request *r, const char *what, int err);
+void http_answer_canceled(struct http_request *r);
+void http_trace_prepare(struct http_request *r); /* http_trace.c */
+void http_trace_run(struct http_request *r);
+void http_snapshot_prepare(struct http_request *r);
+void http_snapshot_run(struct http_request *r);
 void http_symbol_prepare(struct http_request *r); /* http_symbol.c */
 void http_symbol_run(struct http_request *r);
 void http_cmdline_run(struct http_request *r);

@@ -1,4 +1,4 @@
-/* Parameters of a request: whole numbers with their range, and the query put together again. */
+/* Parameters of a request: numbers with their range, and the query put together again. */
 #include "prof/http_internal.h"
 
 #include <ctype.h>
@@ -34,6 +34,48 @@ int http_param_int(struct http_request *r, const char *name, int min, int max, c
         return 0;
     http_answer_error(&r->answer, MHD_HTTP_BAD_REQUEST, "invalid value for \"%s\" - must be %s",
                       name, takes);
+    return -EINVAL;
+}
+
+/* Digits, with a point among them or before or behind them; no sign, exponent, infinity. */
+static bool parse_seconds(const char *s, size_t length, int max, int64_t *ns)
+{
+    double value = 0, unit = 1;
+    size_t digits = 0;
+    bool fraction = false;
+
+    for (size_t i = 0; i < length; i++) {
+        if (s[i] == '.' && !fraction) {
+            fraction = true;
+            continue;
+        }
+        if (!isdigit((unsigned char)s[i]))
+            return false;
+        digits++;
+        unit /= fraction ? 10 : 1;
+        value = fraction ? value + (s[i] - '0') * unit : value * 10 + (s[i] - '0');
+    }
+    *ns = value <= max ? (int64_t)(value * 1e9 + 0.5) : 0;
+    return digits > 0 && *ns > 0;
+}
+
+int http_param_seconds(struct http_request *r, const char *name, int max, int64_t *ns)
+{
+    const char *value = NULL;
+    size_t length = 0;
+    int64_t parsed;
+
+    if (!MHD_lookup_connection_value_n(r->connection, MHD_GET_ARGUMENT_KIND, name, strlen(name),
+                                       &value, &length))
+        return 0;
+    if (value && parse_seconds(value, length, max, &parsed)) {
+        *ns = parsed;
+        return 0;
+    }
+    http_answer_error(&r->answer, MHD_HTTP_BAD_REQUEST,
+                      "invalid value for \"%s\" - must be a number of seconds such as 5 or 0.5, "
+                      "at most %d",
+                      name, max);
     return -EINVAL;
 }
 

@@ -1,12 +1,15 @@
 /* The start of libprof in a program that knows nothing of it: LD_PRELOAD=libprof.so, and the rest
  * in the environment. `prof run` sets these; they can be set by hand as well.
  *
- *   PROF_OUT=DIR            at the end of the process, write its profiles into DIR (an absolute
- * path) PROF_ADDR=HOST:PORT     serve /debug/pprof/ there (libprof-http.so, from the folder of
- * libprof.so) PROF_HZ=100             samples per second of CPU time PROF_HEAP_RATE,
- * PROF_BLOCK_RATE_NS, PROF_MUTEX_FRACTION    the other profiles' rates; 0 is off PROF_PID=N the
- * process that serves, and writes into DIR itself PROF_CHILDREN=1         its child processes serve
- * as well, each on the next port that is free
+ *   PROF_OUT=DIR          at the end of the process, write its profiles into DIR (an absolute path)
+ *   PROF_TRACE=FILE       write an execution trace of it all (an absolute path)
+ *   PROF_ADDR=HOST:PORT   serve /debug/pprof/ there (libprof-http.so, from libprof.so's folder)
+ *   PROF_HZ=100           samples per second of CPU time
+ *   PROF_HEAP_RATE, PROF_BLOCK_RATE_NS, PROF_MUTEX_FRACTION    the other profiles' rates; 0 is off
+ *   PROF_PID=N            the process that serves and traces, and writes into DIR itself
+ *   PROF_CHILDREN=1       its child processes serve as well, each on the next port that is free
+ *
+ * environment.c has those that hold for linked programs, too.
  *
  * Every process of the family records. The one with the id PROF_PID (the program that was asked
  * for; it keeps its id when it executes another) writes DIR/cpu.pb.gz and so on, every other one
@@ -101,10 +104,10 @@ static void fork_child(void)
 /* After prof_init (101), whose fork handlers have to come first. */
 __attribute__((constructor(102))) static void preload(void)
 {
-    const char *address = getenv("PROF_ADDR");
+    const char *address = getenv("PROF_ADDR"), *trace = getenv("PROF_TRACE");
     prof_complain_init();
     set_out(getenv("PROF_OUT"));
-    if (!*prof_preload.out && !(address && *address))
+    if (!*prof_preload.out && !(address && *address) && !(trace && *trace))
         return; /* linked, or preloaded for its hooks alone */
     prof_init();
     prof_preload.pid = getpid();
@@ -115,10 +118,12 @@ __attribute__((constructor(102))) static void preload(void)
     set_name(program_invocation_short_name);
     set_rates();
     pthread_atfork(NULL, NULL, fork_child);
-    if (*prof_preload.out) {
-        prof_end_init();
+    if (*prof_preload.out)
         start_cpu();
-    }
+    if (trace && *trace && prof_preload.first)
+        prof_out_trace_start(trace);
+    if (*prof_preload.out || prof_out_traces())
+        prof_end_init();
     if (prof_preload.address && (prof_preload.first || prof_preload.children))
         prof_serve(true);
 }

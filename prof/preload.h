@@ -42,6 +42,17 @@ void prof_out_fork_child(void);
 void prof_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void prof_complain_init(void);
 
+/* ---- preload_trace.c ------------------------------------------------------------------------- */
+
+/* Begins the trace of the run; what goes wrong is said. */
+void prof_out_trace_start(const char *file);
+/* This process has one to finish. */
+bool prof_out_traces(void);
+/* Writes the rest and gives the file its name. 0 or a negative errno. */
+int prof_out_trace_finish(void);
+/* It is the parent's. */
+void prof_out_trace_forget(void);
+
 /* ---- preload_end.c --------------------------------------------------------------------------- */
 
 /* Takes the signals that would end the process, as long as the program leaves them at their

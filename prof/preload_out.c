@@ -161,7 +161,7 @@ void prof_out_address(const char *address)
 
 /* ---- at the end ------------------------------------------------------------------------------ */
 
-static int write_all(void)
+static int write_profiles(void)
 {
     int dir = open_folder();
     if (dir < 0)
@@ -169,6 +169,18 @@ static int write_all(void)
     int err = write_files(dir);
     close(dir);
     return err;
+}
+
+/* The trace first: it is about the program's time, not about that of writing its profiles. */
+static void write_all(void)
+{
+    int err = prof_out_traces() ? prof_out_trace_finish() : 0;
+    if (err)
+        prof_complain("the trace is not written: %s", strerrordesc_np(-err));
+    err = *prof_preload.out ? write_profiles() : 0;
+    if (err && prof_preload.first)
+        prof_complain("cannot write the profiles to %s: %s", prof_preload.out,
+                      strerrordesc_np(-err));
 }
 
 /* A process that hardly ran has nothing to show, and a program may have thousands of them. */
@@ -190,7 +202,7 @@ static void wait_for_the_other(void)
 
 bool prof_out_wanted(void)
 {
-    return *prof_preload.out && getpid() == prof_preload.pid && worth_it();
+    return getpid() == prof_preload.pid && (prof_out_traces() || (*prof_preload.out && worth_it()));
 }
 
 void prof_out_write(void)
@@ -206,10 +218,7 @@ void prof_out_write(void)
     sigemptyset(&limits);
     sigaddset(&limits, SIGXFSZ);
     pthread_sigmask(SIG_BLOCK, &limits, &old);
-    int err = write_all();
-    if (err && prof_preload.first)
-        prof_complain("cannot write the profiles to %s: %s", prof_preload.out,
-                      strerrordesc_np(-err));
+    write_all();
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     atomic_store(&state, DONE);
 }
@@ -224,4 +233,5 @@ void prof_out_fork_child(void)
     atomic_store(&state, NOT_YET);
     atomic_store(&began_ns, 0);
     *own_folder = '\0';
+    prof_out_trace_forget();
 }

@@ -462,8 +462,8 @@ static void take_delays(struct prof_sched_batch *b)
     prof_sched_delays(&sched.threads, sched.tasks, b);
 }
 
-/* The sums are asked for between two readings of the records, so that a sum's time lies within the
- * batch. */
+/* The sums are asked for behind the records, of all that have come back from a wait, so that each
+ * wait has a sum that it is in. That takes a while; who has come back meanwhile is asked again. */
 bool prof_sched_read(struct prof_sched_batch *b)
 {
     size_t reserve = sched.was_read ? 0 : (size_t)sched.nrings;
@@ -475,7 +475,9 @@ bool prof_sched_read(struct prof_sched_batch *b)
         add_those_that_ran(b);
     sched.was_read = true;
     take_delays(b);
-    return all && take_records(b, b->max_switches);
+    if (all && (all = take_records(b, b->max_switches)))
+        prof_sched_delays(&sched.threads, sched.tasks, b);
+    return all;
 }
 
 size_t prof_sched_running(struct prof_switch *out, size_t max)

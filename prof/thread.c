@@ -443,3 +443,10 @@ __attribute__((constructor(101))) void prof_init(void)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, init_once);
 }
+
+/* Only here, not in prof_init: it may start threads. */
+__attribute__((constructor)) static void heed_environment(void)
+{
+    prof_init();
+    prof_environment();
+}

@@ -351,5 +351,12 @@ extern _Atomic int64_t prof_flight_threshold_ticks; /* INT64_MAX: nobody asks */
 void prof_flight_slow(const char *name, uint64_t took_ticks);
 void prof_trigger_fork_child(void);
 
+/* ---- environment.c, schedtrace.c ------------------------------------------------------------- */
+
+/* Starts what the environment asks for. */
+void prof_environment(void);
+/* A line about the threads on standard error, every period_ms for the life of the process. */
+void prof_schedtrace_start(int64_t period_ms);
+
 #pragma GCC visibility pop
 #endif

@@ -253,4 +253,37 @@ touch "$tmp/stop"
 wait "$pid"
 is "children with endpoints end in silence" "$(cat "$tmp/start.out" "$tmp/start.err")" ""
 
+# ---- a trace ------------------------------------------------------------------------------------------------
+is_trace() { # NAME FILE: nothing but packets, field 1
+    is "$1" "$(head -c 1 "$2" 2>/dev/null | od -An -tx1 | tr -d ' ')" 0a
+}
+refused "a trace without a file" 2 '-trace: expected the path of a file' -trace '' -- true
+refused "a trace into a folder" 1 "-trace $tmp: Is a directory; expected a file" -trace "$tmp" -- true
+refused "a trace behind a file" 1 'Not a directory' -trace "$tmp/text/x" -- true
+run "$prof" run -trace "$tmp/t/new/run.trace" -- "$python" -c "
+import threading, time
+t = [threading.Thread(target=time.sleep, args=(0.05,)) for _ in range(3)]
+for x in t: x.start()
+for x in t: x.join()
+print('done')"
+exits "-trace" 0
+is "it leaves the output alone" "$out$err" "done"
+is_trace "the trace is there, its folder made" "$tmp/t/new/run.trace"
+run "$prof" run -trace "$tmp/t/term.trace" -- "$python" -c "import os; os.kill(os.getpid(), 15)"
+exits "ended by a signal" 143
+is_trace "the trace is there" "$tmp/t/term.trace"
+run "$prof" run -trace "$tmp/t/fork.trace" -o "$tmp/t/out" -- "$python" -c "
+import os
+pid = os.fork()
+if pid: os.waitpid(pid, 0)"
+exits "-trace and -o, and a forked child" 0
+is_trace "the trace is there" "$tmp/t/fork.trace"
+holds "and the profiles" test -s "$tmp/t/out/cpu.pb.gz"
+run "$prof" run -trace "$tmp/t/exec.trace" -- sh -c 'exec true'
+exits "a program that becomes another" 0
+is_trace "the other's trace is there" "$tmp/t/exec.trace"
+is "nothing half-written is left" "$(find "$tmp/t" -name '.*')" ""
+run env PROF_TRACE=relative "$prof" run -o "$tmp/t/out" -- true
+is "prof run's flag alone counts" "$err" ""
+
 done_testing

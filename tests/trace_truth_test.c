@@ -211,7 +211,7 @@ static void *read_on(void *arg)
     for (int i = 1; !atomic_load(&all_done); i++) {
         rest_us(20000);
         read_records();
-        if (i % 20 == 0)
+        if (i % 50 == 0) /* about a second */
             end_part();
     }
     return arg;

@@ -19,15 +19,20 @@
 #include <unistd.h>
 
 const char run_usage[] =
-    "usage: prof run [-addr HOST:PORT] [-o DIR] [-hz N] [more flags] [--] program [arguments]\n"
+    "usage: prof run [-addr HOST:PORT] [-o DIR] [-trace FILE] [more flags] [--] program "
+    "[arguments]\n"
     "\n"
     "Runs a program that knows nothing of libprof with libprof.so preloaded. The program\n"
     "keeps its input, output, signals and exit status.\n"
     "\n"
-    "  -addr HOST:PORT  serve /debug/pprof/ there while it runs; 127.0.0.1:6060 without -o\n"
+    "  -addr HOST:PORT  serve /debug/pprof/ there while it runs; 127.0.0.1:6060 without\n"
+    "                   -o and -trace\n"
     "  -o DIR           write every profile when it ends: DIR/cpu.pb.gz, heap, allocs,\n"
     "                   goroutine, threadcreate, block, mutex; those of its child processes\n"
     "                   are in DIR/NAME-PID/\n"
+    "  -trace FILE      write an execution trace of the whole run: what every thread did and why "
+    "it\n"
+    "                   waited; bin/trace FILE shows it. Child processes are not in it\n"
     "  -hz N            CPU samples per second of CPU time, 1 to 10000 (100)\n"
     "  -heap BYTES      one heap sample per so many bytes, 1 for all, 0 for none (524288)\n"
     "  -block NS        one block sample per so many ns of waiting, 0 for none (100000)\n"
@@ -54,11 +59,15 @@ const char run_usage[] =
     "otherwise see to it. After a chroot without /proc and the libraries, addresses have no\n"
     "names.\n"
     "\n"
+    "PROF_FLIGHT=1 runs a flight recorder, the last seconds of a trace, which\n"
+    "/debug/trace/snapshot answers; PROF_SCHEDTRACE=1000 prints a line about the threads every\n"
+    "1000 ms. prof/environment.c has the rest.\n"
+    "\n"
     "PPROF_PASSWORD and the other variables of prof/http.h hold for the endpoints. Without this\n"
     "command: LD_PRELOAD=libprof.so and the variables that prof/preload.c begins with.\n";
 
 struct run {
-    const char *address, *out, *hz, *heap, *block, *mutex;
+    const char *address, *out, *trace, *hz, *heap, *block, *mutex;
     bool children;
 };
 
@@ -106,7 +115,7 @@ static const char **value_of(struct run *r, const char *name, size_t length)
     const struct {
         const char *name;
         const char **value;
-    } flags[] = {{"addr", &r->address}, {"o", &r->out},       {"hz", &r->hz},
+    } flags[] = {{"addr", &r->address}, {"o", &r->out},       {"trace", &r->trace}, {"hz", &r->hz},
                  {"heap", &r->heap},    {"block", &r->block}, {"mutex", &r->mutex}};
 
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
@@ -208,6 +217,34 @@ static int prepare_out(const char *out, char absolute[PATH_MAX])
                : 0;
 }
 
+/* The file's absolute path; its folder is made if need be. */
+static int prepare_trace(const char *trace, char absolute[PATH_MAX])
+{
+    char path[PATH_MAX], folder[PATH_MAX];
+    struct stat st;
+    char *slash;
+
+    if (!*trace ||
+        snprintf(path, sizeof path, "%s%s", *trace == '/' ? "" : "./", trace) >= (int)sizeof path)
+        return run_complain(2, "-trace: expected the path of a file");
+    int err = make_folders(path);
+    slash = strrchr(path, '/');
+    if (!err && ((stat(path, &st) == 0 && S_ISDIR(st.st_mode)) || !slash[1]))
+        err = EISDIR;
+    *slash = '\0';
+    if (!err && (!realpath(*path ? path : "/", folder) || stat(folder, &st) != 0))
+        err = errno;
+    if (!err && !S_ISDIR(st.st_mode))
+        err = ENOTDIR;
+    if (!err && access(folder, W_OK | X_OK) != 0)
+        err = errno;
+    if (!err && snprintf(absolute, PATH_MAX, "%s/%s", folder, slash + 1) >= PATH_MAX)
+        err = ENAMETOOLONG;
+    return err ? run_complain(1, "-trace %s: %s; expected a file that may be written", trace,
+                              strerror(err))
+               : 0;
+}
+
 /* ---- the environment ------------------------------------------------------------------------- */
 
 static void set_if(const char *variable, const char *value)
@@ -241,9 +278,11 @@ static int set_preload(const char *address)
 
 static int set_environment(const struct run *r)
 {
-    char out[PATH_MAX], pid[16];
+    char out[PATH_MAX], trace[PATH_MAX], pid[16];
     int status = r->out ? prepare_out(r->out, out) : 0;
 
+    if (!status && r->trace)
+        status = prepare_trace(r->trace, trace);
     if (!status)
         status = set_preload(r->address);
     if (status)
@@ -251,6 +290,7 @@ static int set_environment(const struct run *r)
     snprintf(pid, sizeof pid, "%d", (int)getpid());
     setenv("PROF_PID", pid, 1);
     set_if("PROF_OUT", r->out ? out : NULL);
+    set_if("PROF_TRACE", r->trace ? trace : NULL);
     set_if("PROF_ADDR", r->address);
     set_if("PROF_CHILDREN", r->children ? "1" : NULL);
     set_if("PROF_HZ", r->hz);
@@ -269,7 +309,7 @@ int run_command(int argc, char **argv)
         return status < 0 ? 0 : status;
     if (i == argc)
         return run_complain(2, "no program; usage: prof run [flags] -- program [arguments]");
-    if (!r.out && !r.address)
+    if (!r.out && !r.trace && !r.address)
         r.address = "127.0.0.1:6060";
     status = check_numbers(&r);
     if (!status)

@@ -1,7 +1,8 @@
 /* server: a demo server to profile under load. Its work routes run the labs, slow or fixed, and the
  * profile endpoints of Go's net/http/pprof are mounted beside them.
  *
- *   server [-addr 127.0.0.1:6060] [-hold-limit MIB] [-leak-seconds N]
+ *   server [-addr 127.0.0.1:6060] [-hold-limit MIB] [-leak-seconds N] [-flight]
+ *          [-trace-slower-than 200ms [-trace-dir DIR] [-trace-tail 1s]]
  *
  * Environment: BLOCK_PROFILE_RATE_NS and MUTEX_PROFILE_FRACTION turn the block and the mutex
  * profile on; PPROF_PASSWORD and the others are those of prof/http.h. SIGINT and SIGTERM stop it:
@@ -19,13 +20,22 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-struct options options = {.hold_bytes = INT64_C(1) << 30, .leak_seconds = 30};
+struct options options = {.hold_bytes = INT64_C(1) << 30,
+                          .leak_seconds = 30,
+                          .tail_ns = 500000000,
+                          .trace_folder = "profiles/trace"};
 
 static const char usage[] =
-    "usage: server [-addr HOST:PORT] [-hold-limit MIB] [-leak-seconds N]\n"
+    "usage: server [-addr HOST:PORT] [-hold-limit MIB] [-leak-seconds N] [-flight]\n"
+    "              [-trace-slower-than TIME [-trace-dir DIR] [-trace-tail TIME]]\n"
     "  -addr HOST:PORT    where to listen (127.0.0.1:6060)\n"
     "  -hold-limit MIB    the most that /work/mem may hold, 1 to 65536 (1024)\n"
-    "  -leak-seconds N    how long leaked threads stay, 1 to 3600 (30)\n";
+    "  -leak-seconds N    how long leaked threads stay, 1 to 3600 (30)\n"
+    "  -flight            keep the last 10 s of a trace, for /debug/trace/snapshot\n"
+    "  -trace-slower-than TIME  a request that takes longer than TIME (200ms, 1.5s) writes the\n"
+    "                     trace of what led to it, at most once a minute; implies -flight\n"
+    "  -trace-dir DIR     into this folder (profiles/trace)\n"
+    "  -trace-tail TIME   with so much of what comes after it, up to 60s (500ms)\n";
 
 static void die(int status, const char *format, ...)
 {
@@ -51,6 +61,25 @@ static int64_t number(const char *name, const char *text, int64_t min, int64_t m
     return n;
 }
 
+/* "200ms", "1.5s", "2m" in nanoseconds, from min to max. */
+static int64_t duration(const char *name, const char *text, double min_s, double max_s)
+{
+    static const struct {
+        const char *name;
+        double seconds;
+    } units[] = {{"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1}, {"m", 60}};
+    char *end;
+    double n = strtod(text, &end);
+
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        if (end != text && strspn(text, "0123456789.") == (size_t)(end - text) &&
+            !strcmp(end, units[i].name) && n * units[i].seconds >= min_s &&
+            n * units[i].seconds <= max_s)
+            return (int64_t)(n * units[i].seconds * 1e9);
+    die(2, "%s is \"%s\"; expected a time such as 200ms or 1.5s, at most %gs", name, text, max_s);
+    return 0;
+}
+
 /* "-name value" and "-name=value", with one dash or two, as Go's flags. */
 static const char *flag_value(char **argv, int *i, const char *name)
 {
@@ -64,6 +93,11 @@ static const char *flag_value(char **argv, int *i, const char *name)
     if (!argv[*i + 1])
         die(2, "-%s needs a value; see server -help", name);
     return argv[++*i];
+}
+
+static bool is_switch(const char *arg, const char *name)
+{
+    return !strcmp(arg + 1 + (arg[1] == '-'), name);
 }
 
 static void read_flags(char **argv)
@@ -82,6 +116,14 @@ static void read_flags(char **argv)
             options.hold_bytes = number("-hold-limit", v, 1, 65536) << 20;
         else if ((v = flag_value(argv, &i, "leak-seconds")))
             options.leak_seconds = number("-leak-seconds", v, 1, 3600);
+        else if (is_switch(argv[i], "flight"))
+            options.flight = true;
+        else if ((v = flag_value(argv, &i, "trace-slower-than")))
+            options.slower_ns = duration("-trace-slower-than", v, 1e-6, 3600);
+        else if ((v = flag_value(argv, &i, "trace-dir")))
+            options.trace_folder = v;
+        else if ((v = flag_value(argv, &i, "trace-tail")))
+            options.tail_ns = duration("-trace-tail", v, 0, 60);
         else
             die(2, "unknown flag \"%s\"; see server -help", argv[i]);
     }
@@ -96,8 +138,21 @@ static void read_rate(const char *variable, int64_t (*set)(int64_t))
     set(number(variable, v, 0, INT64_C(1000000000)));
 }
 
+static void start_recorder(void)
+{
+    int err = options.slower_ns && access(options.trace_folder, W_OK | X_OK) != 0 ? -errno : 0;
+
+    if (err)
+        die(1, "-trace-dir %s: %s; expected a folder to write to", options.trace_folder,
+            strerrordesc_np(-err));
+    err = slow_start();
+    if (err)
+        die(1, "cannot start the flight recorder: %s", strerrordesc_np(-err));
+}
+
 static void start(struct server *s)
 {
+    start_recorder();
     if (prof_http_mount(NULL, &s->pprof) != 0)
         die(1, "%s", prof_http_error());
     int fd = prof_http_listen(s->pprof, options.address, s->address, sizeof s->address);
@@ -118,6 +173,7 @@ static bool drain(struct server *s, int signal_fd)
                            {.fd = s->idle_fd, .events = POLLIN}};
 
     server_refuse(s);
+    slow_stop();
     prof_http_stop(s->pprof);
     if (server_in_flight())
         printf("stopping, requests in flight: %d\n", server_in_flight());

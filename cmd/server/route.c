@@ -3,6 +3,8 @@
  * server_start. */
 #include "cmd/server/server.h"
 
+#include "prof/trace.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,18 +61,30 @@ static enum MHD_Result send_page(struct MHD_Connection *connection)
                      MHD_RESPMEM_MUST_FREE);
 }
 
-/* The labels are on every sample of this thread, and of the threads that the work starts. */
+/* The labels are on every sample of this thread, and of the threads that the work starts. In a
+ * trace the request is a task. */
 static void run_labelled(const struct route *route, const int64_t *values, struct reply *reply)
 {
     const struct param *impl = route->impl >= 0 ? &route->params[route->impl] : NULL;
 
     prof_label_scope("endpoint", route->path);
+    PROF_TASK(route->path);
+    PROF_REGION(route->path);
     if (!impl) {
         route->run(values, reply);
         return;
     }
     prof_label_scope("impl", impl->choices[values[route->impl]]);
+    prof_trace_log("impl", impl->choices[values[route->impl]]);
     route->run(values, reply);
+}
+
+static void run_timed(const struct route *route, const int64_t *values, struct reply *reply)
+{
+    int64_t begin_ns = slow_clock_ns();
+
+    run_labelled(route, values, reply);
+    slow_check(route->path, slow_clock_ns() - begin_ns);
 }
 
 static void run_route(struct MHD_Connection *connection, const struct route *route, bool head,
@@ -83,7 +97,7 @@ static void run_route(struct MHD_Connection *connection, const struct route *rou
     if (head)
         reply_set(reply, MHD_HTTP_OK, "ok"); /* no body is sent, and nobody waits for work */
     else
-        run_labelled(route, values, reply);
+        run_timed(route, values, reply);
 }
 
 static const struct route *find_route(const char *path)

@@ -14,6 +14,10 @@ struct options {
     const char *address;
     int64_t hold_bytes;   /* the most that /work/mem may have allocated */
     int64_t leak_seconds; /* how long leaked threads stay */
+    bool flight;          /* the flight recorder runs */
+    int64_t slower_ns;    /* a request that takes longer is traced; 0: none is */
+    int64_t tail_ns;      /* its trace goes on so long after it */
+    const char *trace_folder;
 };
 extern struct options options;
 
@@ -77,6 +81,16 @@ extern const struct route routes[]; /* ends with a NULL path */
 int work_start(void);
 /* Ends the leaked threads and frees all that is held. */
 void work_stop(void);
+
+/* ---- slow.c ---------------------------------------------------------------------------------- */
+
+/* Starts the flight recorder if an option wants it. 0, or a negative errno. */
+int slow_start(void);
+/* Ends a snapshot that waits for its tail. */
+void slow_stop(void);
+int64_t slow_clock_ns(void);
+/* A request took this long. */
+void slow_check(const char *path, int64_t took_ns);
 
 /* ---- page.c ---------------------------------------------------------------------------------- */
 
