@@ -66,7 +66,7 @@ static int64_t tag_of(uint32_t e, size_t n)
     return (int64_t)e << 48 | (size_class(n) & INT64_C(0xffffffffffff));
 }
 
-static void record(struct prof_thread *t, uintptr_t p, size_t n, const void *caller)
+static bool record(struct prof_thread *t, uintptr_t p, size_t n, const void *caller)
 {
     uintptr_t pcs[PROF_MAX_FRAMES];
     int npcs = prof_stack(pcs, PROF_MAX_FRAMES, caller);
@@ -74,17 +74,19 @@ static void record(struct prof_thread *t, uintptr_t p, size_t n, const void *cal
     struct prof_bucket *b = prof_bucket_get(&buckets, pcs, npcs, labels, tag_of(t->heap_epoch, n));
     if (!b || !prof_live_add(&(struct prof_live){.p = p, .bytes = n, .bucket = b})) {
         prof_drop(&prof_dropped.heap_samples);
-        return;
+        return false;
     }
     atomic_fetch_add_explicit(&b->values[ALLOC_BYTES], (int64_t)n, memory_order_relaxed);
     atomic_fetch_add_explicit(&b->values[ALLOCS], 1, memory_order_relaxed);
+    return true;
 }
 
 /* The slow path of every allocation hook: alloc_bytes, which contains n already, has reached
  * sample_at. */
-void prof_heap_sample(struct prof_thread *t, void *p, size_t n, const void *caller)
+bool prof_heap_sample(struct prof_thread *t, void *p, size_t n, const void *caller)
 {
     int saved = errno;
+    bool sampled = false;
     prof_enter();
     uint64_t bytes = atomic_load_explicit(&t->alloc_bytes, memory_order_relaxed);
     if (t->heap_epoch !=
@@ -92,11 +94,12 @@ void prof_heap_sample(struct prof_thread *t, void *p, size_t n, const void *call
         draw_next(t, bytes - n);
     if (bytes >= atomic_load(&t->sample_at)) {
         if (rates[t->heap_epoch] > 0)
-            record(t, (uintptr_t)p, n, caller);
+            sampled = record(t, (uintptr_t)p, n, caller);
         draw_next(t, bytes);
     }
     prof_leave();
     errno = saved;
+    return sampled;
 }
 
 /* The slow path of free: the filter says that p may have been sampled. */

@@ -488,7 +488,7 @@ void prof_heap_init(void);
 /* Sample points are never further apart than this, not even when sampling is off, so that larger allocations
  * always take the slow path. */
 enum { PROF_HEAP_STRIDE = 1 << 30 };
-void prof_heap_sample(struct prof_thread *t, void *p, size_t n, const void *caller);
+bool prof_heap_sample(struct prof_thread *t, void *p, size_t n, const void *caller); /* true: sampled */
 
 struct prof_live { /* a sampled allocation that has not been freed */
     uintptr_t p;

@@ -150,6 +150,20 @@ PROF_API int prof_custom_remove(struct prof_custom *p, const void *handle);
 /* The number of handles in it. -EINVAL: NULL. */
 PROF_API int64_t prof_custom_count(struct prof_custom *p);
 
+/* ---- memory that malloc does not give -------------------------------------------------------- */
+
+/* Memory of the program's own allocator (a collector's objects, blocks cut from an arena or from mmap) for the heap
+ * profile: counted and sampled as malloc's is, with the stack that begins at the caller; costs as much as a hook. true: it
+ * was sampled, and prof_heap_freed has to be told when it is gone. May be called for memory that came from malloc, if
+ * that is to count twice. p is never followed. NULL does nothing. */
+PROF_API bool prof_heap_allocated(const void *p, size_t bytes);
+
+/* p, of which prof_heap_allocated said true, is gone; before its address can be allocated anew. */
+PROF_API void prof_heap_freed(const void *p);
+
+/* That many blocks that prof_heap_allocated was told of are gone, the sampled ones among them: for prof_alloc_counts. */
+PROF_API void prof_heap_count_frees(uint64_t blocks);
+
 /* ---- garbage collectors ---------------------------------------------------------------------- */
 
 struct prof_collector_stats {

@@ -6,6 +6,7 @@
 #include "prof/pprof.h"
 #include "tests/gc_graph.h"
 #include "tests/http_client.h"
+#include "tests/top.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -341,6 +342,58 @@ static void test_graph_survives(void **state)
     graph_drop();
 }
 
+/* ---- the heap profile ------------------------------------------------------------------------ */
+
+static __attribute__((noinline)) void hold_thousand(void)
+{
+    for (int i = 0; i < 1000; i++)
+        table[i] = i % 2 ? gc_alloc(1000) : gc_alloc_leaf(1000);
+    __asm__ volatile(""); /* no tail call */
+}
+
+static double in_use(const char *sample_index)
+{
+    static struct top t;
+    char path[64];
+    int fd = top_file(path);
+
+    assert_int_equal(prof_write("heap", fd, 0), 0);
+    close(fd);
+    assert_true(top_read(&t, path, sample_index, strstr(sample_index, "space") ? "B" : "count"));
+    return top_of(&t, "hold_thousand").cum;
+}
+
+/* What the profile says to be in use, is until a collection, and then only what is reachable. One
+ * or two of the dropped may still lie in a register or on the stack. */
+static void test_heap_profile(void **state)
+{
+    struct prof_alloc_counts before, after;
+
+    (void)state;
+    table = gc_alloc(1000 * sizeof *table);
+    prof_set_heap_rate(1);
+    prof_alloc_counts(&before);
+    hold_thousand();
+    prof_set_heap_rate(0);
+    prof_alloc_counts(&after);
+    assert_in_range(after.mallocs - before.mallocs, 1000,
+                    1000 + 4); /* and malloc's for the samples */
+    assert_true(in_use("inuse_space") == 1e6);
+    memset(table, 0, 600 * sizeof *table);
+    assert_true(in_use("inuse_space") == 1e6);
+    gc_collect();
+    assert_in_range(in_use("inuse_objects"), 400, 402);
+    assert_in_range(in_use("inuse_space"), 400000, 402000);
+    assert_true(in_use("alloc_space") == 1e6);
+    memset(table, 0, 1000 * sizeof *table);
+    table = NULL;
+    gc_collect();
+    assert_in_range(in_use("inuse_objects"), 0, 2);
+    prof_set_heap_rate(PROF_HEAP_RATE_DEFAULT);
+    prof_alloc_counts(&after);
+    assert_true(after.frees - before.frees >= 998);
+}
+
 /* ---- the endpoint ---------------------------------------------------------------------------- */
 
 static void test_endpoint_collects(void **state)
@@ -380,6 +433,7 @@ int main(void)
         cmocka_unit_test(test_live_bytes),
         cmocka_unit_test(test_objects_are_zeroed),
         cmocka_unit_test(test_stats),
+        cmocka_unit_test(test_heap_profile),
         cmocka_unit_test(test_endpoint_collects),
         cmocka_unit_test(test_graph_survives),
     };

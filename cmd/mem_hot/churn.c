@@ -16,7 +16,7 @@ static struct {
     const struct churn_way *way;
     struct gc_settings settings;
     struct churn_work work;
-    int64_t wall_ns;
+    int64_t wall_ns, peak_bytes;
     struct gc_stats gc;
 } run;
 
@@ -99,6 +99,7 @@ static void describe(char *out, size_t size)
 int churn_measure(const struct churn_flags *flags, size_t bytes, int count, bool hold,
                   uint64_t *sum)
 {
+    struct prof_memstats memory;
     char title[80];
 
     run.work = (struct churn_work){.way = run.way,
@@ -114,6 +115,8 @@ int churn_measure(const struct churn_flags *flags, size_t bytes, int count, bool
     const int64_t start_ns = now_ns();
     int err = churn_run(&run.work, sum);
     run.wall_ns = now_ns() - start_ns;
+    prof_memstats(&memory); /* before a profile is written, which takes memory, too */
+    run.peak_bytes = (int64_t)memory.peak_resident_bytes;
     if (!err && run.way == &churn_gc) {
         gc_stats_read(&run.gc);
         describe(title, sizeof title);
@@ -153,11 +156,8 @@ static void print_collector(void)
 
 void churn_print(void)
 {
-    struct prof_memstats m;
-
-    prof_memstats(&m);
     printf("took alloc=%s wall_ms=%.1f peak_mib=%.1f\n", run.way->name, (double)run.wall_ns / 1e6,
-           mib((int64_t)m.peak_resident_bytes));
+           mib(run.peak_bytes));
     if (run.way == &churn_gc)
         print_collector();
 }

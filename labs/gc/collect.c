@@ -82,10 +82,13 @@ static void GC_CALLBACK on_resize(GC_word heap_size)
 
 /* ---- phases, as libgc reports them ----------------------------------------------------------- */
 
-static void GC_CALLBACK add_size(void *object, size_t bytes, void *sum)
+static void GC_CALLBACK count_object(void *object, size_t bytes, void *arg)
 {
+    struct gc_cycle *c = arg;
+
     (void)object;
-    *(int64_t *)sum += (int64_t)bytes;
+    c->live_bytes += (int64_t)bytes;
+    c->live_objects++;
 }
 
 static void count_in(const struct gc_cycle *c)
@@ -109,9 +112,9 @@ static void count_in(const struct gc_cycle *c)
 
 static void end_cycle(void)
 {
-    cycle.live_bytes = 0;
-    GC_enumerate_reachable_objects_inner(add_size, &cycle.live_bytes);
-    gc_heap_swept(cycle.heap_bytes, cycle.live_bytes);
+    GC_enumerate_reachable_objects_inner(count_object, &cycle);
+    gc_heap_swept(cycle.heap_bytes - cycle.live_bytes, cycle.heap_objects - cycle.live_objects);
+    gc_sample_sweep();
     atomic_store_explicit(&live_bytes, cycle.live_bytes, memory_order_relaxed);
     cycle.next_goal_bytes = set_goal();
     cycle.system_bytes = system_bytes();
@@ -140,6 +143,7 @@ static void GC_CALLBACK on_event(GC_EventType event)
     case GC_EVENT_MARK_START:
         cycle.mark_ns = now_ns;
         cycle.heap_bytes = gc_heap_bytes();
+        cycle.heap_objects = gc_heap_objects();
         cycle.mark_cpu_ns = -gc_clock_ns(CLOCK_THREAD_CPUTIME_ID);
         break;
     case GC_EVENT_MARK_END:

@@ -9,7 +9,8 @@
  *   collect.c    one collection: its phases, their times, what it left
  *   trace.c      the line that GODEBUG=gctrace=1 prints
  *   thread.c     threads whose stacks are searched
- *   report.c     what libprof is told
+ *   sample.c     objects in the heap profile, until they are collected
+ *   report.c     what else libprof is told
  *
  * Where it differs from Go's collector, and so do its figures: marking is done by one thread and
  * stops the world, so a pause is the whole of it; the collector is conservative, so a number that
@@ -109,9 +110,10 @@ struct gc_cycle {
     int64_t marked_ns; /* it is done: the threads are told to go on */
     int64_t resume_ns; /* they run: what is wholly free is taken back, what is live is counted */
     int64_t end_ns;
-    int64_t mark_cpu_ns;  /* of the thread that marks */
-    int64_t heap_bytes;   /* in objects when the world stopped */
-    int64_t live_bytes;   /* in those that were reachable */
+    int64_t mark_cpu_ns; /* of the thread that marks */
+    int64_t heap_bytes;  /* in objects when the world stopped */
+    int64_t live_bytes;  /* in those that were reachable */
+    int64_t heap_objects, live_objects;
     int64_t system_bytes; /* that the collector has from the kernel */
     int64_t goal_bytes;   /* that started it */
     int64_t next_goal_bytes;

@@ -6,18 +6,25 @@
  * missing from the sum: some kilobytes, in a heap of megabytes. */
 #include "labs/gc/internal.h"
 
+#include "prof/pprof.h"
+
 #include <gc/gc.h>
 #include <string.h>
 
 enum { REPORT_BYTES = 8 << 10 };
 
-static _Atomic int64_t heap_bytes, allocated_bytes;
+static _Atomic int64_t heap_bytes, heap_objects, allocated_bytes;
 static _Atomic int64_t goal_bytes = INT64_MAX;
-static __thread int64_t unreported_bytes;
+static __thread int64_t unreported_bytes, unreported_objects;
 
 int64_t gc_heap_bytes(void)
 {
     return atomic_load_explicit(&heap_bytes, memory_order_relaxed);
+}
+
+int64_t gc_heap_objects(void)
+{
+    return atomic_load_explicit(&heap_objects, memory_order_relaxed);
 }
 
 int64_t gc_heap_allocated_bytes(void)
@@ -35,9 +42,10 @@ int64_t gc_heap_goal(void)
     return atomic_load_explicit(&goal_bytes, memory_order_relaxed);
 }
 
-void gc_heap_swept(int64_t bytes_at_stop, int64_t live_bytes)
+void gc_heap_swept(int64_t bytes, int64_t objects)
 {
-    atomic_fetch_sub_explicit(&heap_bytes, bytes_at_stop - live_bytes, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&heap_bytes, bytes, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&heap_objects, objects, memory_order_relaxed);
 }
 
 static __attribute__((noinline)) void report(void)
@@ -45,6 +53,8 @@ static __attribute__((noinline)) void report(void)
     const int64_t mine = unreported_bytes;
 
     unreported_bytes = 0;
+    atomic_fetch_add_explicit(&heap_objects, unreported_objects, memory_order_relaxed);
+    unreported_objects = 0;
     atomic_fetch_add_explicit(&allocated_bytes, mine, memory_order_relaxed);
     const int64_t heap = atomic_fetch_add_explicit(&heap_bytes, mine, memory_order_relaxed) + mine;
     if (heap >= atomic_load_explicit(&goal_bytes, memory_order_relaxed))
@@ -53,6 +63,7 @@ static __attribute__((noinline)) void report(void)
 
 static void count(const void *p)
 {
+    unreported_objects++;
     unreported_bytes += (int64_t)GC_size(p);
     if (unreported_bytes >= REPORT_BYTES)
         report();
@@ -62,8 +73,11 @@ void *gc_alloc(size_t bytes)
 {
     void *p = GC_malloc(bytes);
 
-    if (p)
-        count(p);
+    if (!p)
+        return NULL;
+    if (prof_heap_allocated(p, bytes))
+        gc_sample_add(p);
+    count(p);
     return p;
 }
 
@@ -74,6 +88,8 @@ void *gc_alloc_leaf(size_t bytes)
     if (!p)
         return NULL;
     memset(p, 0, bytes);
+    if (prof_heap_allocated(p, bytes))
+        gc_sample_add(p);
     count(p);
     return p;
 }

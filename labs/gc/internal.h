@@ -16,20 +16,28 @@ static inline int64_t gc_clock_ns(clockid_t clock)
 
 /* ---- heap.c ---------------------------------------------------------------------------------- */
 
-/* Bytes in objects, as of each thread's last report. */
+/* Objects and their bytes, as of each thread's last report. */
 int64_t gc_heap_bytes(void);
+int64_t gc_heap_objects(void);
 /* In all since gc_start. */
 int64_t gc_heap_allocated_bytes(void);
 /* The heap size at which allocating threads ask for a collection. */
 void gc_heap_set_goal(int64_t bytes);
 int64_t gc_heap_goal(void);
-/* After a collection: of the bytes that there were when the world stopped, these are left. */
-void gc_heap_swept(int64_t bytes_at_stop, int64_t live_bytes);
+/* After a collection: so much is gone. */
+void gc_heap_swept(int64_t bytes, int64_t objects);
 
 /* ---- collect.c ------------------------------------------------------------------------------- */
 
 /* The heap has reached its goal: collects if the pacer agrees. */
 void gc_collect_due(void);
+
+/* ---- sample.c -------------------------------------------------------------------------------- */
+
+/* The heap profile has sampled this object. */
+void gc_sample_add(const void *p);
+/* After marking, under libgc's lock: tells the heap profile which samples are gone. */
+void gc_sample_sweep(void);
 
 /* ---- report.c -------------------------------------------------------------------------------- */
 

@@ -40,6 +40,8 @@ void gc_report_phase(enum gc_phase phase, const struct gc_cycle *c)
     };
     const bool done = phase == GC_PHASE_END;
 
+    if (done && c->heap_objects > c->live_objects)
+        prof_heap_count_frees((uint64_t)(c->heap_objects - c->live_objects));
     prof_trace_gc(phases[phase], c->number, done ? c->live_bytes : -1,
                   done ? c->next_goal_bytes : -1);
 }
