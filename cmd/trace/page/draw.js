@@ -2,7 +2,7 @@
 // drawing: words, counters, arrows, bands, the selection.
 import { CPU_HEIGHT, MARK_HEIGHT, ROW_HEIGHT, STATE_HEIGHT } from './lanes.js';
 import { LOCK, mix, NAMED_COUNT, OTHER, STATES } from './palette.js';
-import { Pixels, paintIntervals, paintMoments, paintStates } from './paint.js';
+import { Pixels, paintMoments, paintRuns, paintSlices, paintStates } from './paint.js';
 import { drawCounter } from './counter.js';
 import { SLICE_BLOCK, SLICE_GC, SLICE_STOP, SLICE_SYSCALL, NONE } from './trace.js';
 import { upperBound } from './search_sorted.js';
@@ -109,8 +109,8 @@ export class Drawing {
 
     #cpu(lane) {
         const t = this.trace, range = [t.cpu_first[lane.cpu], t.cpu_first[lane.cpu + 1]];
-        paintIntervals(this.pixels, this.runs, range, this.view, this.#y(lane.y + 1), this.#size(CPU_HEIGHT),
-            (i) => this.threadColour(t.run_thread[i]), this.colours.background, true,
+        paintRuns(this.pixels, this.runs, range, this.view, this.#y(lane.y + 1), this.#size(CPU_HEIGHT),
+            (i) => this.threadColour(t.run_thread[i]), this.colours.background,
             (i, x0, x1) => this.#word(t.run_thread[i] === NONE ? 'another process' : t.threadName(t.run_thread[i]), x0,
                 x1, lane.y + 1, CPU_HEIGHT, this.threadColour(t.run_thread[i])));
     }
@@ -120,8 +120,8 @@ export class Drawing {
         const { found } = this.scene;
         const faint = (i) => mix(this.colours.background, this.sliceColour(i), 0.3);
         const colourOf = found ? (i) => found[i] ? this.sliceColour(i) : faint(i) : (i) => this.sliceColour(i);
-        paintIntervals(this.pixels, this.slices, range, this.view, this.#y(y), this.#size(ROW_HEIGHT - 1), colourOf,
-            this.colours.background, false, (i, x0, x1) => {
+        paintSlices(this.pixels, this.slices, range, this.view, this.#y(y), this.#size(ROW_HEIGHT - 1), colourOf,
+            this.colours.background, (i, x0, x1) => {
                 this.#word(t.text(t.slice_name[i]), x0, x1, y, ROW_HEIGHT - 1, colourOf(i));
                 if (t.slice_waker[i] !== NONE && this.arrows.length < ARROWS_MAX)
                     this.arrows.push(i);

@@ -56,13 +56,24 @@ export class Overview {
         }
     }
 
-    draw(view, width, height, ratio, colours) {
-        const { canvas } = this, c = canvas.getContext('2d');
-        canvas.width = Math.round(width * ratio);
-        canvas.height = Math.round(height * ratio);
-        c.setTransform(ratio, 0, 0, ratio, 0, 0);
+    // What does not change while one zooms and moves.
+    #strip(width, height, ratio, colours) {
+        const key = [width, height, ratio, colours.dark].join();
+        if (this.key === key)
+            return this.image;
+        this.key = key;
+        this.image = new OffscreenCanvas(Math.round(width * ratio), Math.round(height * ratio));
+        const c = this.image.getContext('2d');
+        c.scale(ratio, ratio);
         for (let x = 0; x < width; x++)
             this.#column(c, x, width, height, colours);
+        return this.image;
+    }
+
+    draw(view, width, height, ratio, colours) {
+        const { canvas } = this, c = fitted(canvas, width, height, ratio);
+        c.clearRect(0, 0, width, height);
+        c.drawImage(this.#strip(width, height, ratio, colours), 0, 0, width, height);
         const x0 = view.from / this.trace.end * width, x1 = view.to / this.trace.end * width;
         c.fillStyle = colours.dark ? 'rgba(20,24,29,.65)' : 'rgba(255,255,255,.7)';
         c.fillRect(0, 0, x0, height);
@@ -73,6 +84,17 @@ export class Overview {
     }
 }
 
+// A canvas's context, for CSS pixels; the canvas gets its size when that has changed.
+function fitted(canvas, width, height, ratio) {
+    const w = Math.round(width * ratio), h = Math.round(height * ratio), c = canvas.getContext('2d');
+    if (canvas.width !== w || canvas.height !== h) {
+        Object.assign(canvas, { width: w, height: h });
+        Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+    }
+    c.setTransform(ratio, 0, 0, ratio, 0, 0);
+    return c;
+}
+
 // 1, 2 or 5 times a power of ten: about `most` steps.
 export function niceStep(span, most) {
     const raw = span / Math.max(1, most), power = 10 ** Math.floor(Math.log10(raw));
@@ -80,10 +102,8 @@ export function niceStep(span, most) {
 }
 
 export function drawRuler(canvas, view, width, height, ratio, colours) {
-    const c = canvas.getContext('2d');
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(height * ratio);
-    c.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const c = fitted(canvas, width, height, ratio);
+    c.clearRect(0, 0, width, height);
     c.font = '11px system-ui, sans-serif';
     c.textBaseline = 'middle';
     c.fillStyle = colours.dim;

@@ -1,9 +1,8 @@
 // Painting rows of intervals into pixels. A row costs by its pixels, not by its events: where several events fall into
 // one column of pixels, their shares of it are looked up in running sums and stacked, so that nothing shorter than a
 // pixel disappears and nothing is drawn twice.
-import { CLASSES, GONE } from './palette.js';
+import { CLASSES, GONE, mix } from './palette.js';
 import { gallop, gallopAbove, upperBound } from './search_sorted.js';
-import { mix } from './palette.js';
 
 export class Pixels {
     resize(width, height) {
@@ -11,6 +10,7 @@ export class Pixels {
             return;
         this.image = new ImageData(width, height);
         this.data = new Uint32Array(this.image.data.buffer);
+        this.line = new Uint32Array(width);
         this.width = width;
         this.height = height;
     }
@@ -22,6 +22,12 @@ export class Pixels {
             return;
         for (let y = Math.max(0, y0), to = Math.min(this.height, y1); y < to; y++)
             this.data.fill(colour, y * this.width + x0, y * this.width + x1);
+    }
+
+    // The line, in all rows from y0 to y1.
+    repeat(y0, y1) {
+        for (let y = Math.max(0, y0), to = Math.min(this.height, y1); y < to; y++)
+            this.data.set(this.line, y * this.width);
     }
 
     column(x, y0, y1, colour) {
@@ -91,59 +97,74 @@ export function paintStates(pixels, trace, thread, view, y, h, palette, label) {
     }
 }
 
-// Intervals with gaps between them: starts, ends, and `sums`, the running sum of their lengths. colourOf(i) gives one's
-// colour. Columns that hold several are as strong as they are full; `bars` makes them as high as they are full instead.
-export function paintIntervals(pixels, columns, range, view, y, h, colourOf, background, bars, label) {
-    const { starts, ends, sums } = columns;
-    const [lo, hi] = range;
-    const { from, perPixel } = view;
+// Walks over intervals with gaps between them: starts, ends, and `sums`, the running sum of their lengths. whole(i, x, to)
+// is called for an interval that fills columns of pixels, part(i, x, full) for a column that intervals from the ith on
+// fill to a share.
+function walk({ starts, ends, sums }, [lo, hi], { from, perPixel }, width, whole, part) {
     let i = upperBound(ends, lo, hi, from), x = 0;
-    while (x < pixels.width && i < hi) {
+    while (x < width && i < hi) {
         const a = from + x * perPixel, b = a + perPixel;
         if (starts[i] >= b) {
             x = Math.max(x + 1, Math.floor((starts[i] - from) / perPixel));
             continue;
         }
         if (starts[i] <= a && ends[i] >= b) {
-            const to = Math.max(x + 1, Math.min(pixels.width, Math.floor((ends[i] - from) / perPixel)));
-            const colour = colourOf(i);
-            pixels.fill(x, to, y, y + h, colour);
-            if (to - x > 3) // an edge, so that neighbours of one colour are two
-                pixels.column(to - 1, y, y + h, mix(colour, background, 0.45));
-            if (to - x > 30)
-                label(i, x, to);
+            const to = Math.max(x + 1, Math.min(width, Math.floor((ends[i] - from) / perPixel)));
+            whole(i, x, to);
             x = to;
         } else {
             const j = gallop(starts, i, hi, b);
-            const full = sums[j] - sums[i] - Math.max(0, a - starts[i]) - Math.max(0, ends[j - 1] - b);
-            if (j - i === 1 && ends[i] - starts[i] > 3 * perPixel) // the edge of a long one
-                pixels.column(x, y, y + (full > perPixel / 2 ? h : 0), colourOf(i));
-            else
-                share(pixels, x, y, h, Math.min(1, full / perPixel), colourOf(i), background, bars);
+            const sum = sums[j] - sums[i] - Math.max(0, a - starts[i]) - Math.max(0, ends[j - 1] - b);
+            // The edge of a long one is there or not; half a column would look like a short one.
+            const edge = j - i === 1 && ends[i] - starts[i] > 3 * perPixel;
+            part(i, x, edge ? Math.round(sum / perPixel) : Math.max(0.1, Math.min(1, sum / perPixel)));
             x++;
         }
         i = gallopAbove(ends, i, hi, from + x * perPixel);
     }
 }
 
-function share(pixels, x, y, h, full, colour, background, bars) {
-    if (bars)
-        pixels.column(x, y + h - Math.max(1, Math.round(h * full)), y + h, colour);
-    else
-        pixels.column(x, y, y + h, mix(background, colour, 0.4 + 0.6 * full));
+// What a CPU ran: columns that are shared are as high as they are full. label(i, x, to) is called for what is wide enough
+// for a word.
+export function paintRuns(pixels, columns, range, view, y, h, colourOf, background, label) {
+    walk(columns, range, view, pixels.width, (i, x, to) => {
+        const colour = colourOf(i);
+        pixels.fill(x, to, y, y + h, colour);
+        if (to - x > 3) // an edge, so that neighbours of one colour are two
+            pixels.column(to - 1, y, y + h, mix(colour, background, 0.45));
+        if (to - x > 30)
+            label(i, x, to);
+    }, (i, x, full) => pixels.column(x, y + h - Math.round(h * full), y + h, colourOf(i)));
+}
+
+// Slices: columns that are shared are as strong as they are full. One line of pixels is made, and put down h times.
+export function paintSlices(pixels, columns, range, view, y, h, colourOf, background, label) {
+    const { line, width } = pixels;
+    line.fill(background);
+    walk(columns, range, view, width, (i, x, to) => {
+        const colour = colourOf(i);
+        line.fill(colour, x, to);
+        if (to - x > 3)
+            line[to - 1] = mix(colour, background, 0.45);
+        if (to - x > 30)
+            label(i, x, to);
+    }, (i, x, full) => {
+        if (full > 0)
+            line[x] = mix(background, colourOf(i), 0.4 + 0.6 * full);
+    });
+    pixels.repeat(y, y + h);
 }
 
 // Moments: a stroke in every column that has one, stronger where there are many.
 export function paintMoments(pixels, times, range, view, y, h, colour, background) {
-    const { from, perPixel } = view;
-    const end = from + pixels.width * perPixel;
-    let [i, hi] = range;
-    i = gallop(times, i, hi, from);
-    while (i < hi && times[i] < end) {
+    const { from, perPixel } = view, { line, width } = pixels;
+    const end = from + width * perPixel, hi = range[1];
+    line.fill(background);
+    for (let i = gallop(times, range[0], hi, from); i < hi && times[i] < end;) {
         const x = Math.floor((times[i] - from) / perPixel);
-        const next = gallop(times, i, hi, from + (x + 1) * perPixel);
-        if (x >= 0 && x < pixels.width)
-            pixels.column(x, y, y + h, mix(background, colour, Math.min(1, 0.55 + 0.15 * (next - i))));
-        i = Math.max(next, i + 1);
+        const next = Math.max(i + 1, gallop(times, i, hi, from + (x + 1) * perPixel));
+        line[x] = mix(background, colour, Math.min(1, 0.55 + 0.15 * (next - i)));
+        i = next;
     }
+    pixels.repeat(y, y + h);
 }

@@ -177,7 +177,6 @@ export class Timeline {
             found: this.found, item: this.item, range: this.range });
         this.overview.draw(this.view, width, OVERVIEW_HEIGHT, ratio, this.colours);
         drawRuler(byId('ruler'), this.view, width, RULER_HEIGHT, ratio, this.colours);
-        byId('overview').style.width = byId('ruler').style.width = `${width}px`;
         this.frames.push(performance.now() - began);
         if (this.frames.length > 200)
             this.frames.shift();
