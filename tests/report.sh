@@ -3,10 +3,11 @@
 # file holds is text.
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
+[[ -x $LIB/../tests/trace_make ]] || skip_all "build/plain/tests/trace_make is not built; run make test"
 [[ -z $SAN ]] || skip_all "it runs scripts over the plain programs"
 unset MAKEFLAGS NAME DOCS CPU_PROFILE HEAP_PROFILE NO_COLOR
 export PROFILES=$tmp/profiles LANG_=en DOCS=$tmp/docs
-mkdir -p "$PROFILES"/{cpu,bench,doctor} "$DOCS/en"
+mkdir -p "$PROFILES"/{cpu,bench,doctor,trace,gc} "$DOCS/en"
 
 run scripts/report.sh
 exits "nothing is recorded" 1
@@ -33,7 +34,12 @@ fib_recursive fell from 22.0 ms an operation to nothing.
 EOT
 cp "$PROFILES/cpu/fib_before_20260101-000000.pb.gz" "$PROFILES/cpu/cpu.pprof"
 printf 'ok\tC compiler\t12\nwarn\tload\t9 on <2> cores\nok\tnoise\t3.1%%: fine\n' >"$PROFILES/doctor/doctor.tsv"
-for step in 0 1 5; do
+# A trace, and what the steps about memory leave.
+"$LIB/../tests/trace_make" 5000 4 >"$PROFILES/trace/a.trace"
+echo "GOGC=50  11 collections" >"$PROFILES/gc/compare_20260101-000000.txt"
+echo '<svg xmlns="http://www.w3.org/2000/svg"><style>text{fill:red}</style></svg>' >"$PROFILES/gc/heap_20260101-000000.svg"
+echo "glibc  549 ns" >"$PROFILES/bench/malloc_20260101-000000_report.txt"
+for step in 0 1 4 5 7; do
     printf '# Step %s — a & <b>\n<!-- record:step%s begin -->\n<!-- record:step%s end -->\n' $step $step $step >"$DOCS/en/step$step-x.md"
     run scripts/record.sh $step
     exits "step $step is recorded" 0
@@ -55,8 +61,12 @@ like "a guide's title is text" "$text" 'Step 5 — a &amp; &lt;b&gt;</h2>'
 like "the verdict" "$text" '<p class="verdict proven">memo is 11,700x faster'
 like "benchstat's table" "$text" 'Fib-2 +2[0-9]+\.[0-9]+µ'
 like "the checks" "$text" '<span class="tag warn">warn</span><td>load<td>9 on &lt;2&gt; cores'
-is "all the pictures are in it" "$(grep -c '<svg' "$page")" 5
-is "nothing is loaded from anywhere" "$(grep -oE '(src|href)="[^#][^"]*"|url\([^)]*\)|@import|<script|<link' "$page")" ""
+is "all the pictures are in it" "$(grep -c '<svg' "$page")" 7
+like "a timeline" "$text" 'class="timeline"'
+like "the trace's tables" "$text" 'Threads by start function$'
+like "a picture with a style of its own is packed" "$text" '<img alt="The heap over time, collections marked" src="data:image/svg\+xml;base64,[A-Za-z0-9+/=]+">'
+like "the collector's table" "$text" '<pre>GOGC=50  11 collections</pre>'
+is "nothing is loaded from anywhere" "$(grep -oE '(src|href)="[^#d][^"]*"|url\([^)]*\)|@import|<script|<link' "$page")" ""
 like "what is not there is open" "$text" '<span class="tag">open</span> Step 3'
 
 browse() { # FILE: the page as a browser has it, in $out; what it complained of, in $complaints

@@ -3,6 +3,7 @@
  * a pointer at a frame tells the rest of it. Colours come from names, so a function has the same
  * one everywhere. Entered through svg_write. */
 #include "cmd/flame/flame.h"
+#include "cmd/xml.h"
 
 #include <math.h>
 #include <string.h>
@@ -18,67 +19,6 @@ struct drawing {
     int depth;    /* of the deepest frame drawn */
     size_t left_out;
 };
-
-/* ---- text ------------------------------------------------------------------------------------ */
-
-/* How many bytes the first n characters take. */
-static size_t bytes_of(const char *s, size_t n)
-{
-    size_t i = 0;
-    for (; s[i] && n > 0; n--)
-        for (i++; ((unsigned char)s[i] & 0xc0) == 0x80;)
-            i++;
-    return i;
-}
-
-static size_t characters(const char *s)
-{
-    size_t n = 0;
-    for (; *s; s++)
-        n += ((unsigned char)*s & 0xc0) != 0x80;
-    return n;
-}
-
-/* The length of the UTF-8 character at s; 0: it is none. */
-static size_t utf8(const unsigned char *s)
-{
-    size_t n = s[0] < 0x80                   ? 1
-               : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
-               : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
-               : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
-                                             : 0;
-    for (size_t i = 1; i < n; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-        return 0;
-    return n;
-}
-
-/* What XML cannot hold becomes a question mark. */
-static void put_text(FILE *out, const char *text, size_t size)
-{
-    for (size_t i = 0, n; i < size; i += n ? n : 1) {
-        unsigned char c = (unsigned char)text[i];
-        n = utf8((const unsigned char *)text + i);
-        if (c == '&')
-            fputs("&amp;", out);
-        else if (c == '<')
-            fputs("&lt;", out);
-        else if (c == '>')
-            fputs("&gt;", out);
-        else if (n == 0 || i + n > size || (c < 0x20 && c != '\n') || c == 0x7f)
-            fputc('?', out);
-        else
-            fwrite(text + i, 1, n, out);
-    }
-}
-
-static void put(FILE *out, const char *text)
-{
-    put_text(out, text, strlen(text));
-}
 
 /* ---- colours --------------------------------------------------------------------------------- */
 
@@ -168,13 +108,13 @@ static void put_tooltip(const struct drawing *d, const struct node *n)
     const struct node *root = d->tree->root;
 
     fputs("<title>", d->out);
-    put(d->out, n->name);
+    xml_put(d->out, n->name);
     if (n->folded)
         fprintf(d->out, " (calls itself, %u deep)", n->folded + 1);
     fputc('\n', d->out);
     for (int side = d->tree->difference ? 0 : 1; side < 2; side++) {
         if (d->tree->difference) {
-            put(d->out, side ? d->picture->name : d->picture->base_name);
+            xml_put(d->out, side ? d->picture->name : d->picture->base_name);
             fputs(": ", d->out);
         }
         put_value(d, n->total[side]);
@@ -186,7 +126,7 @@ static void put_tooltip(const struct drawing *d, const struct node *n)
     }
     if (*n->file) {
         fputc('\n', d->out);
-        put(d->out, short_file(n->file));
+        xml_put(d->out, short_file(n->file));
     }
     fputs("</title>", d->out);
 }
@@ -194,12 +134,12 @@ static void put_tooltip(const struct drawing *d, const struct node *n)
 static void put_label(const struct drawing *d, const struct node *n, double x, double y,
                       double width)
 {
-    size_t room = (size_t)((width - 6) / character), length = characters(n->name);
+    size_t room = (size_t)((width - 6) / character), length = xml_characters(n->name);
 
     if (width < 6 + 3 * character)
         return;
     fprintf(d->out, "<text x=\"%.1f\" y=\"%.1f\">", x + 3, y + ROW - 5);
-    put_text(d->out, n->name, bytes_of(n->name, length <= room ? length : room - 1));
+    xml_put_part(d->out, n->name, xml_bytes(n->name, length <= room ? length : room - 1));
     fputs(length <= room ? "</text>" : "…</text>", d->out);
 }
 
@@ -254,7 +194,7 @@ static const char style[] =
 static void put_words(FILE *out, double x, double y, const char *class, const char *text)
 {
     fprintf(out, "<text class=\"%s\" x=\"%.0f\" y=\"%.0f\">", class, x, y);
-    put(out, text);
+    xml_put(out, text);
     fputs("</text>", out);
 }
 
@@ -306,7 +246,7 @@ static void put_head(const struct drawing *d, int height)
             "viewBox=\"0 0 %d %d\" font-size=\"%d\">\n",
             p->width, height, p->width, height, FONT);
     fputs("<title>", d->out);
-    put(d->out, p->title);
+    xml_put(d->out, p->title);
     fputs("</title>\n", d->out);
     fputs(style, d->out);
     fputs("<rect class=\"paper\" width=\"100%\" height=\"100%\" rx=\"6\"/>\n<g class=\"words\">",

@@ -3,13 +3,14 @@
  *   trace [-http HOST:PORT] FILE
  *   trace -summary FILE
  *   trace -pprof=sync|syscall|sched|cpu|region[:NAME] [-o OUT] FILE
- *   trace -export=json [-o OUT] FILE
+ *   trace -export=json|svg [-o OUT] FILE
  *
  * The file becomes a model (model.h), of which -thread, -from and -to choose a part (view.c); the
  * rest is one file for each of these lines. Without a flag: a page in the browser (page.h). */
 #include "cmd/options.h"
 #include "cmd/outfile.h"
 #include "cmd/trace/page.h"
+#include "cmd/trace/picture.h"
 #include "cmd/trace/summary.h"
 
 #include <errno.h>
@@ -43,6 +44,7 @@ static const char help[] =
     "                        region    time in regions, by what their threads were doing;\n"
     "                                  region:NAME of those in a region of that name only\n"
     "  -export=json        write Chrome's Trace Event format, for other viewers\n"
+    "  -export=svg         draw the threads over time, a picture for documents\n"
     "\n"
     "Which part of it:\n"
     "  -thread TEXT        threads with this tid, or with this in their name or start function\n"
@@ -89,8 +91,8 @@ static void check(const struct settings *s)
 {
     if (s->summary + (s->pprof != NULL) + (s->format != NULL) > 1)
         option_misuse("-summary, -pprof and -export: choose one");
-    if (s->format && strcmp(s->format, "json") != 0)
-        option_misuse("-export=%s: expected json", s->format);
+    if (s->format && strcmp(s->format, "json") != 0 && strcmp(s->format, "svg") != 0)
+        option_misuse("-export=%s: expected json or svg", s->format);
     if (s->pprof && !trace_pprof_kind(s->pprof))
         option_misuse("-pprof=%s: expected sync, syscall, sched, cpu, region or region:NAME",
                       s->pprof);
@@ -164,7 +166,9 @@ static struct trace_view choose(const struct settings *s, const struct trace *t)
 
 static int write_to(const struct settings *s, const struct trace_view *v, int fd)
 {
-    return s->pprof ? trace_write_pprof(v, s->pprof, fd) : trace_write_json(v, fd);
+    if (s->pprof)
+        return trace_write_pprof(v, s->pprof, fd);
+    return strcmp(s->format, "svg") == 0 ? trace_write_svg(v, fd) : trace_write_json(v, fd);
 }
 
 static int write_out(const struct settings *s, const struct trace_view *v)

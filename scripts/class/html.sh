@@ -63,6 +63,16 @@ html_rows() { # FILE: key, tab, value
     printf '</table>\n'
 }
 
+# Our own pictures keep their styles to themselves, and pointing at them tells more: they are part of the page. Others are
+# packed.
+html_picture() { # FILE TEXT
+    if head -n 1 "$1" | grep -qE 'class="(flame|plot|timeline)"'; then
+        cat "$1"
+    else
+        printf '<img alt="%s" src="data:image/svg+xml;base64,%s">\n' "$(html "$2")" "$(base64 -w0 "$1")"
+    fi
+}
+
 # Rows that follow each other are one table.
 render_html() { # FOLDER
     local kind a b c table=''
@@ -85,7 +95,7 @@ render_html() { # FOLDER
         pre) printf '<pre>%s</pre>\n' "$(html "$(<"$1/$a")")" ;;
         figure)
             printf '<figure>\n'
-            cat "$1/$a"
+            html_picture "$1/$a" "$(t "$b" "$c")"
             printf '<figcaption>%s</figcaption></figure>\n' "$(html "$(t "$b" "$c")")"
             ;;
         esac

@@ -8,7 +8,7 @@
 # shellcheck disable=SC2034 # by name
 {
 needs_0=doctor needs_1=bench-cpu needs_2=run-mem needs_3=record-server needs_5='compare-fib compare-alloc compare-mutex compare-leak'
-needs_6=record-server needs_8=record-collect
+needs_6=record-server needs_7='compare-gc compare-malloc' needs_8=record-collect
 }
 
 part() { # FIELD...
@@ -96,6 +96,26 @@ gather_3() {
     [[ -z $threads ]] || add_profile thread_profile "$threads" goroutine
 }
 
+# A trace: who did what, where threads waited for one another, and the timeline.
+gather_4() {
+    local file
+    file=$(newest "$PROFILES"/trace/*)
+    [[ $file ]] || return 1
+    "$BIN/trace" -summary "$file" >"$work/summary" 2>"$work/err" || fail "$(tail -n 1 "$work/err")"
+    part head trace
+    part row captured "$(utc "$(stat -c %Y "$file")")"
+    part row file "\`$file\`"
+    # The head, and the tables that fit a page.
+    tail -n +2 "$work/summary" | awk -v RS= 'NR == 1 || /^(Threads by start function|Locks|Tasks|Regions)/ { print $0 "\n" }' | sed '$d' | cut -c1-150 >"$out/summary.txt"
+    part pre summary.txt
+    "$BIN/trace" -export=svg -o "$out/timeline.svg" "$file" 2>"$work/err" || fail "$(tail -n 1 "$work/err")"
+    part figure timeline.svg timeline "$file"
+    if "$BIN/trace" -pprof=sync -o "$work/sync" "$file" 2>/dev/null; then
+        draw waits -title "$(basename "$file")" -subtitle "bin/trace -pprof=sync" "$work/sync"
+        part figure waits.svg flame_waits "$file"
+    fi
+}
+
 gather_5() {
     local lab any=1
     for lab in fib alloc mutex leak; do
@@ -121,6 +141,36 @@ gather_6() {
     [[ $cpu ]] || return 1
     add_profile server_cpu "$cpu" cpu
     [[ -z $heap ]] || add_profile server_heap "$heap" alloc_space
+}
+
+# The collector's knobs and the allocators', each compared with itself.
+gather_7() {
+    local gc malloc picture any=1
+    gc=$(newest "$PROFILES"/gc/compare_*.txt)
+    malloc=$(newest "$PROFILES"/bench/malloc_*_report.txt)
+    if [[ $gc ]]; then
+        any=0
+        part head gc
+        part row captured "$(utc "$(stat -c %Y "$gc")")"
+        part row file "\`$gc\`"
+        cp "$gc" "$out/gc.txt"
+        part pre gc.txt
+        picture=${gc%/*}/heap_${gc##*/compare_}
+        picture=${picture%.txt}.svg
+        if [[ -s $picture ]]; then
+            cp "$picture" "$out/gc-heap.svg"
+            part figure gc-heap.svg heap_over_time
+        fi
+    fi
+    if [[ $malloc ]]; then
+        any=0
+        part head malloc
+        part row captured "$(utc "$(stat -c %Y "$malloc")")"
+        part row file "\`$malloc\`"
+        cp "$malloc" "$out/malloc.txt"
+        part pre malloc.txt
+    fi
+    return $any
 }
 
 # Rounds of collect: how many of each kind and over which time, and what changed from the first CPU profile to the last.
