@@ -127,6 +127,7 @@ $(B)/lib/libprof-http.so: $(call obj,$(http_src)) $(B)/lib/libprof.so $(B)/sourc
 # libs_NAME adds what a program needs beyond the usual.
 libs_cpu_hot := $(TCMALLOC)
 libs_mem_hot := $(TCMALLOC) -lgc
+libs_grow_hot := $(TCMALLOC)
 libs_server  := $(TCMALLOC) -lmicrohttpd
 libs_prof    := -lmicrohttpd
 libs_bench   := $(TCMALLOC) $(LIBS_BENCH)

@@ -12,12 +12,12 @@ least_ns() { # IMPL FILE
 }
 
 # Profiles a variant for a fixed number of iterations, so that what is in the profile can be divided by them. Writes
-# $work/SIDE.cpu (and SIDE.heap for the lab about memory, SIDE.block and SIDE.mutex for that about locks); sets SIDE_ops.
+# $work/SIDE.cpu (and SIDE.heap for the labs about memory, SIDE.block and SIDE.mutex for that about locks); sets SIDE_ops.
 capture() { # SIDE IMPL NS_PER_OP
     local side=$1 impl=$2 n
     local flags=(-cpuprofile="$work/$side.cpu")
     n=$(awk -v ns="$3" -v s="$PROFILE_SECONDS" 'BEGIN { n = int(s * 1e9 / ns); n = n < 1 ? 1 : n; printf "%d", (n < 1e9 ? n : 1e9) }')
-    [[ $lab != alloc ]] || flags+=(-memprofile="$work/$side.heap")
+    [[ -z $memory ]] || flags+=(-memprofile="$work/$side.heap")
     [[ $lab != mutex ]] || flags+=(-blockprofile="$work/$side.block" -mutexprofile="$work/$side.mutex")
     bench_variant "$impl" -benchtime="${n}x" "${flags[@]}" >"$work/$side.txt" 2>&1 ||
         fail "profiling $impl failed: $(tail -n 1 "$work/$side.txt")"
@@ -56,7 +56,8 @@ with_ui() {
 choose_view() { # SIDE...
     local side name port kind=cpu
     local -A ports=([fib before]=18090 [fib after]=18091 [alloc before]=18092 [alloc after]=18093
-        [mutex before]=18094 [mutex after]=18095)
+        [mutex before]=18094 [mutex after]=18095 [escape before]=18096 [escape after]=18097
+        [array before]=18096 [array after]=18097 [callback before]=18096 [callback after]=18097)
     viewed=()
     if [[ $lab == alloc ]]; then
         kind=heap

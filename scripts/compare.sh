@@ -1,7 +1,7 @@
 #!/bin/bash
 # Is the fix faster, by how much, how sure is that, and where did the time go? `make compare-fib` and its like call this.
 #
-#   scripts/compare.sh [--table] fib|alloc|mutex|leak
+#   scripts/compare.sh [--table] fib|alloc|mutex|leak|slice|cache|escape|array|callback
 #
 # The steps: the slow variant against itself (the noise floor), slow and fixed in turns (A B A B ..., so that what drifts on
 # the machine drifts for both), benchstat's table, one verdict, a profile of each, one after the other, and the hottest
@@ -106,7 +106,7 @@ show_functions() {
     local more=()
     case $lab in
     fib) side_by_side "CPU time" cpu cpu ns 1e7 ;;
-    alloc)
+    alloc | escape | array | callback)
         side_by_side "CPU time" cpu cpu ns 1e7
         side_by_side "Memory allocated" heap alloc_space B 524288
         ;;
@@ -139,14 +139,13 @@ if [[ ${1:-} == --table ]]; then
     table_only=1
     shift
 fi
-(($# == 1)) || misuse "usage: scripts/compare.sh [--table] fib|alloc|mutex|leak"
+(($# == 1)) || misuse "usage: scripts/compare.sh [--table] fib|alloc|mutex|leak|slice|cache|escape|array|callback"
 set_lab "$1"
 check_arguments
 require_bench
 [[ $lab != leak ]] || exec scripts/compare_leak.sh
-memory=''
-[[ $lab != alloc ]] || memory=1
-choose_view before after
+((table_only)) || [[ $lab != slice && $lab != cache ]] || exec scripts/compare_held.sh "$lab"
+((table_only)) || choose_view before after
 make_work
 check_variants "$work/check.txt"
 if ((table_only)); then

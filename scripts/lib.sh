@@ -43,14 +43,21 @@ say() {
 }
 
 # ---- labs --------------------------------------------------------------------------------------------
-# Sets benchmark, before, after: what a lab compares. AFTER in the environment chooses another variant.
+# Sets benchmark, before, after: what a lab compares, and memory: whether allocations count. BEFORE and AFTER in the
+# environment choose other variants.
 set_lab() { # LAB
+    memory=''
     case $1 in
     fib) benchmark=Fib before=recursive after=memo ;;
-    alloc) benchmark=Allocate before=plain after=pool ;;
+    alloc) benchmark=Allocate before=plain after=pool memory=1 ;;
     mutex) benchmark=HotMutex before=single after=sharded ;;
     leak) benchmark=Leak before=leaky after=joined ;;
-    *) misuse "no lab '$1'; there are: fib alloc mutex leak" ;;
+    slice) benchmark=Slice before=view after=copy memory=1 ;;
+    cache) benchmark=Cache before=unbounded after=lru memory=1 ;;
+    escape) benchmark=Return before=heap after=value memory=1 ;;
+    array) benchmark=Array before=heap after=fixed memory=1 ;;
+    callback) benchmark=Callback before=heap after=stack memory=1 ;;
+    *) misuse "no lab '$1'; there are: fib alloc mutex leak slice cache escape array callback" ;;
     esac
     lab=$1
     before=${BEFORE:-$before}

@@ -19,7 +19,7 @@ remake help
 exits "help" 0
 for target in all build test bench bench-cpu bench-mem run-cpu run-mem pprof-cpu pprof-heap clean bench-compare \
     bench-{fib,alloc,mutex} benchstat-{fib,alloc,mutex} pprof-{fib,alloc}-{before,after} compare-{fib,alloc,mutex,leak} \
-    perf install uninstall help; do
+    compare-{slice,cache,escape,array,callback,malloc} leak-diff escape perf install uninstall help; do
     like "help lists $target" "$out" "^  make $target( |\$)"
 done
 is "help compiles nothing" "$(compiled)" 0
