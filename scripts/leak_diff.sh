@@ -46,6 +46,7 @@ get() { # PATH FILE
 # A server of our own samples finely, so that little is left to chance.
 start_server() {
     [[ -x $BIN/server ]] || fail "$BIN/server is not there; run: make"
+    : >"$work/log"
     PROF_HEAP_RATE=65536 "$BIN/server" -addr 127.0.0.1:0 >"$work/log" 2>&1 </dev/null &
     server_pid=$!
     for _ in {1..200}; do
