@@ -330,6 +330,68 @@ static void test_tid_twice(void **state)
     free(f.data);
 }
 
+/* A broadcast: one instant that several waits end by. */
+static void test_broadcast(void **state)
+{
+    (void)state;
+    struct trace_file f = {0};
+    tf_chunk(&f, 1, false);
+    tf_thread(&f, 10, 7, 7, "caller");
+    for (unsigned i = 0; i < 3; i++) {
+        tf_thread(&f, 11 + i, 7, 8 + (int)i, "waiter");
+        tf_event(&f, (struct tf_event){.ms = 1,
+                                       .track = 11 + i,
+                                       .type = TF_BEGIN,
+                                       .category = "block",
+                                       .name = "cond wait"});
+        tf_event(&f,
+                 (struct tf_event){.ms = 3, .track = 11 + i, .type = TF_END, .end_flow = 70 + i});
+    }
+    size_t packet = tf_packet(&f, 2), event = tf_open(&f, 11);
+    tf_uint(&f, 9, TF_INSTANT);
+    tf_uint(&f, 11, 10);
+    tf_text(&f, 22, "wake");
+    tf_text(&f, 23, "broadcast");
+    for (unsigned i = 0; i < 3; i++)
+        tf_fixed64(&f, 47, 70 + i);
+    tf_close(&f, event);
+    tf_close(&f, packet);
+    struct trace *t = read_file(&f);
+
+    assert_int_equal(t->nflows, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_string_equal(trace_text(t, t->instants[t->flows[i].instant].name), "broadcast");
+        assert_int_equal(t->flows[i].from_ns, at(2));
+        assert_int_equal(t->threads[t->slices[t->flows[i].slice].waker].tid, 7);
+    }
+    trace_close(t);
+    free(f.data);
+}
+
+/* A time that is centuries away is damage, and must not become the length of the trace. */
+static void test_misdated(void **state)
+{
+    (void)state;
+    struct trace_file f;
+    story_write(&f);
+    tf_event(&f, (struct tf_event){.ms = 5e12,
+                                   .track = T_MAIN,
+                                   .type = TF_INSTANT,
+                                   .category = "log",
+                                   .name = "far away"});
+    tf_event(
+        &f,
+        (struct tf_event){
+            .ms = -1, .track = T_MAIN, .type = TF_INSTANT, .category = "log", .name = "no time"});
+    struct trace *t = read_file(&f);
+
+    assert_int_equal(t->end_ns - t->start_ns, 50000000);
+    assert_int_equal(t->nnotices, 2);
+    assert_non_null(strstr(trace_text(t, t->notices[1].text), "2 events have no time"));
+    trace_close(t);
+    free(f.data);
+}
+
 /* ---- damage ---------------------------------------------------------------------------------- */
 
 static void check_ranges(const struct trace *t)
@@ -481,6 +543,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_sequences_out_of_order),
         cmocka_unit_test(test_wrapped_ring),
         cmocka_unit_test(test_tid_twice),
+        cmocka_unit_test(test_broadcast),
+        cmocka_unit_test(test_misdated),
         cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_mutations),
         cmocka_unit_test(test_foreign),

@@ -25,6 +25,13 @@ bool view_track(const struct trace_view *v, uint32_t track);
 /* "worker 1234", or "thread 1234"; in a buffer that is used again four calls later. */
 const char *thread_label(const struct trace *t, uint32_t thread);
 
+/* A sum that stays at its end: a damaged trace may hold more time than there is. */
+static inline int64_t add_ns(int64_t a, int64_t b)
+{
+    int64_t sum;
+    return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+}
+
 /* ---- pprof.c: profiles ----------------------------------------------------------------------- */
 
 /* Writes a gzip'd profile.proto. kind: sync, syscall, sched, cpu, region or region:NAME. 0;

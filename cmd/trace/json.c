@@ -212,7 +212,7 @@ static void put_instant_value(struct json *j, bool *first, const struct trace_in
     } else if (i->kind == TRACE_INSTANT_LOG && i->value) {
         put_key(j, first, "task");
         fprintf(j->f, "%" PRIu64, i->value);
-    } else if (i->kind == TRACE_INSTANT_START) {
+    } else if (i->kind == TRACE_INSTANT_START && j->t->tracks[i->track].thread != TRACE_NONE) {
         const struct trace_thread *t = &j->t->threads[j->t->tracks[i->track].thread];
         put_key(j, first, "start_function");
         put_text(j, trace_text(j->t, t->start_function));

@@ -168,13 +168,14 @@ static void read_body(struct reader *r, struct sequence *s, const struct packet 
                       struct message m)
 {
     uint64_t clock = p->clock ? p->clock : s->default_clock;
+    int64_t ns = p->has_timestamp ? clock_time(r, s, clock, p->timestamp) : 0;
     struct message_field f;
 
     while (message_next(&m, &f)) {
         if (f.type != MESSAGE_BYTES)
             continue;
         if (f.number == PACKET_TRACK_EVENT)
-            read_track_event(r, s, clock_time(r, s, clock, p->timestamp), f.bytes);
+            read_track_event(r, s, ns, f.bytes);
         else if (f.number == PACKET_FTRACE)
             read_ftrace(r, s, f.bytes);
         else if (f.number == PACKET_TRACK)
@@ -182,7 +183,7 @@ static void read_body(struct reader *r, struct sequence *s, const struct packet 
         else if (f.number == PACKET_PROCESS_TREE)
             read_process_tree(r, f.bytes);
         else if (f.number == PACKET_SAMPLE)
-            read_sample(r, s, clock_time(r, s, clock, p->timestamp), f.bytes);
+            read_sample(r, s, ns, f.bytes);
     }
 }
 
@@ -295,10 +296,14 @@ static void collect_notices(struct reader *r)
     if (r->lost)
         reader_notice(r, "%" PRIu64 " packets could not be read: what they build upon is missing",
                       r->lost);
+    if (r->misdated)
+        reader_notice(r, "%" PRIu64 " events have no time, or one that cannot be, and are left out",
+                      r->misdated);
 }
 
 void reader_end(struct reader *r)
 {
+    drop_misdated(r);
     set_span(r);
     build_slices(r);
     collect_notices(r);

@@ -103,7 +103,8 @@ struct reader {
 
     int64_t offset_ns[CLOCK_IDS]; /* from a clock to CLOCK_MONOTONIC */
     bool has_offset[CLOCK_IDS];
-    uint64_t lost; /* packets that need what is missing */
+    uint64_t lost;     /* packets that need what is missing */
+    uint64_t misdated; /* events whose time cannot be */
     bool unpacking;
     bool dropped; /* a writer lost packets: what was before its first event is not known */
 
@@ -173,8 +174,9 @@ uint32_t thread_at(struct reader *r, int32_t tid, int64_t ns);
 void read_track_event(struct reader *r, struct sequence *s, int64_t ns, struct message m);
 void read_ftrace(struct reader *r, struct sequence *s, struct message m);
 
-/* ---- build.c, flow.c, sched.c, state.c: in this order ---------------------------------------- */
+/* ---- misdated.c, build.c, flow.c, sched.c, state.c: in this order ---------------------------------------- */
 
+void drop_misdated(struct reader *r);
 void build_slices(struct reader *r);
 void build_flows(struct reader *r);
 void build_tasks(struct reader *r);

@@ -67,8 +67,10 @@ static struct samples_entry *new_entry(struct samples *s, uint64_t hash,
 void samples_add(struct samples *s, const char *const values[SAMPLE_LABELS], int64_t ns)
 {
     uint32_t labels[SAMPLE_LABELS], i;
-    uint64_t hash = s->npcs;
 
+    if (s->npcs == 0)
+        push(s, (uintptr_t)s->t->nframes + 1); /* the empty word */
+    uint64_t hash = s->npcs;
     for (int k = 0; k < SAMPLE_LABELS; k++) {
         const char *value = values[k] ? values[k] : "";
         labels[k] = prof_pool_intern(&s->pool, value, strlen(value));
@@ -80,7 +82,7 @@ void samples_add(struct samples *s, const char *const values[SAMPLE_LABELS], int
         hash++;
     struct samples_entry *e = i != TRACE_NONE ? &s->entries[i] : new_entry(s, hash, labels);
     e->values[0]++;
-    e->values[1] += ns;
+    e->values[1] = add_ns(e->values[1], ns);
     s->npcs = 0;
 }
 
@@ -109,6 +111,8 @@ static struct prof_line line_of(const struct trace *t, uintptr_t pc)
 {
     if (pc > t->nframes) {
         const char *word = trace_text(t, (uint32_t)(pc - t->nframes - 1));
+        if (!*word)
+            word = "unknown";
         return (struct prof_line){.function = word, .system_name = word, .file = ""};
     }
     const struct trace_frame *f = &t->frames[pc - 1];

@@ -44,7 +44,7 @@ static inline void tally_add(struct tally *t, int64_t ns)
         t->min_ns = ns;
     if (t->n == 0 || ns > t->max_ns)
         t->max_ns = ns;
-    t->sum_ns += ns;
+    t->sum_ns = add_ns(t->sum_ns, ns);
     t->n++;
 }
 

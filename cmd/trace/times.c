@@ -56,11 +56,11 @@ static const char *function_text(const struct trace *t, uint32_t function)
 
 static void add_times(struct times *to, const struct times *from)
 {
-    to->life_ns += from->life_ns;
+    to->life_ns = add_ns(to->life_ns, from->life_ns);
     for (int i = 0; i < TRACE_STATES; i++)
-        to->state_ns[i] += from->state_ns[i];
-    to->sync_ns += from->sync_ns;
-    to->syscall_ns += from->syscall_ns;
+        to->state_ns[i] = add_ns(to->state_ns[i], from->state_ns[i]);
+    to->sync_ns = add_ns(to->sync_ns, from->sync_ns);
+    to->syscall_ns = add_ns(to->syscall_ns, from->syscall_ns);
     to->runs += from->runs;
 }
 
