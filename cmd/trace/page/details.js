@@ -1,7 +1,7 @@
 // The panel below the timeline: what the chosen item is, where it was, and where to look next.
 import { el, jump } from './dom.js';
 import { address, bytes, duration, moment, percent } from './format.js';
-import { GONE, STATES } from './palette.js';
+import { STATES } from './palette.js';
 import { NONE, SLICE_BLOCK, SLICE_GC, SLICE_REGION, SLICE_SYSCALL, SLICE_TASK } from './trace.js';
 import { timesOf } from './hit.js';
 
@@ -84,7 +84,7 @@ export class Details {
         found.sort((a, b) => trace.slice_start[a] - trace.slice_start[b]);
         return el('section', {}, el('h3', {}, 'Its regions'), el('ol', {}, ...found.map((i) => el('li', {},
             this.sliceLink(i, trace.text(trace.slice_name[i])), ` ${duration(trace.length(i))} on ${
-                trace.threadName(trace.threadOf(i))}`))));
+                trace.threadLabel(trace.threadOf(i))}`))));
     }
 
     #lock(i) {
@@ -124,7 +124,7 @@ export class Details {
     // What the thread did during a stretch of time.
     #spent(thread, from, to) {
         const times = this.trace.times(thread, from, to);
-        const rows = STATES.map((s, c) => [s, times[c], c]).filter(([, t, c]) => t > 0 && c !== GONE);
+        const rows = STATES.map((s, c) => [s, times[c], c]).filter(([, t]) => t > 0);
         if (!rows.length)
             return null;
         return el('section', {}, el('h3', {}, 'What the thread did'), el('dl', { class: 'spent' },

@@ -7,7 +7,7 @@ import { drawCounter } from './counter.js';
 import { SLICE_BLOCK, SLICE_GC, SLICE_STOP, SLICE_SYSCALL, NONE } from './trace.js';
 import { upperBound } from './search_sorted.js';
 
-const ARROWS_MAX = 300;
+const ARROWS_MAX = 80; // more would hide what they explain: only the chosen one is drawn then
 
 function hash(text) {
     let h = 2166136261;
@@ -123,7 +123,7 @@ export class Drawing {
         paintSlices(this.pixels, this.slices, range, this.view, this.#y(y), this.#size(ROW_HEIGHT - 1), colourOf,
             this.colours.background, (i, x0, x1) => {
                 this.#word(t.text(t.slice_name[i]), x0, x1, y, ROW_HEIGHT - 1, colourOf(i));
-                if (t.slice_waker[i] !== NONE && this.arrows.length < ARROWS_MAX)
+                if (t.slice_waker[i] !== NONE)
                     this.arrows.push(i);
             });
     }
@@ -215,8 +215,8 @@ export class Drawing {
         const { item } = this.scene;
         const chosen = item?.type === 'slice' ? item.index : -1;
         c.strokeStyle = c.fillStyle = this.colours.dim;
-        c.globalAlpha = 0.75;
-        for (const i of this.arrows)
+        c.globalAlpha = 0.7;
+        for (const i of this.arrows.length > ARROWS_MAX ? [] : this.arrows)
             if (i !== chosen)
                 this.#arrow(c, i);
         c.globalAlpha = 1;

@@ -83,12 +83,14 @@ export function describe(trace, item) {
         return `${STATES[trace.state_class[i]].name}${on}: ${duration(trace.state_end[i] - trace.state_start[i])}`;
     }
     case 'run':
-        return `${trace.run_thread[i] === NONE ? 'another process' : trace.threadName(trace.run_thread[i])}: ${
+        return `${trace.run_thread[i] === NONE ? 'another process' : trace.threadLabel(trace.run_thread[i])}: ${
             duration(trace.run_end[i] - trace.run_start[i])} on this CPU`;
     case 'mark':
         return `${trace.text(trace.mark_name[i])} at ${moment(trace.mark_time[i])}`;
     case 'sample':
         return `CPU sample: ${trace.frames(trace.sample_stack[i])[0]?.name ?? 'no stack'}`;
+    case 'thread':
+        return `thread ${trace.threadLabel(i)}`;
     case 'counter': {
         const unit = trace.text(trace.counter_unit[i]), v = valueAt(trace, i, item.t);
         return `${trace.text(trace.counter_name[i])}: ${Number.isNaN(v) ? 'no value yet' : quantity(v, unit)}`;

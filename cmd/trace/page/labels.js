@@ -1,7 +1,7 @@
 // The names at the left of the lanes. They are ordinary elements in the scrolled area, so the browser moves them, and
 // the keyboard reaches them.
 import { byId, el } from './dom.js';
-import { GONE, STATES } from './palette.js';
+import { STATES } from './palette.js';
 import { duration, percent, quantity } from './format.js';
 import { peak } from './counter.js';
 
@@ -66,7 +66,7 @@ export class Labels {
     #hint(thread) {
         const { trace } = this.timeline, times = trace.times(thread);
         const life = trace.thread_end[thread] - trace.thread_start[thread];
-        const parts = STATES.map((s, c) => [s.name, times[c], c]).filter(([, t, c]) => t > 0 && c !== GONE)
+        const parts = STATES.map((s, c) => [s.name, times[c]]).filter(([, t]) => t > 0)
             .map(([n, t]) => `${n} ${duration(t)} (${percent(t, life)})`);
         return [`${trace.threadName(thread)}, thread ${trace.thread_tid[thread]}`, ...parts].join('\n');
     }

@@ -1,5 +1,6 @@
 // Which lanes there are, in which order, and where each begins: CPUs, counters, collections, tasks, other tracks, then
 // threads as the reader sorted and filtered them. Heights are CSS pixels.
+import { count } from './format.js';
 import { EITHER, LOCK, IO, OTHER, RUNNABLE, RUNNING, SLEEP, WAIT } from './palette.js';
 
 export const SECTION_HEIGHT = 24, STATE_HEIGHT = 14, ROW_HEIGHT = 15, CPU_HEIGHT = 18, COUNTER_HEIGHT = 38;
@@ -67,7 +68,7 @@ export class Lanes {
         this.#section('counters', 'Counters', [...t.counter_name].map((_, counter) =>
             ({ kind: 'counter', counter, h: COUNTER_HEIGHT })));
         this.#section('gc', 'Collections', this.#rowLane('gc', t.gcRows, 'garbage collector'));
-        this.#section('tasks', `Tasks (${t.task_id.length})`, this.#rowLane('task', t.taskRows, 'tasks'));
+        this.#section('tasks', `Tasks (${count(t.task_id.length)})`, this.#rowLane('task', t.taskRows, 'tasks'));
         this.#section('other', 'Other tracks', this.#named(t.otherRows));
         const threads = this.threads();
         const shown = threads.length < t.nthreads ? `${threads.length} of ${t.nthreads}` : `${t.nthreads}`;

@@ -4,12 +4,21 @@
 const MAGIC = 'ctrace1\n';
 const TYPES = { u8: Uint8Array, u16: Uint16Array, u32: Uint32Array, f64: Float64Array };
 
+function roomFor(bytes) {
+    try {
+        return new Uint8Array(bytes);
+    } catch {
+        throw new Error(`it takes ${Math.round(bytes / 2 ** 20)} MiB, which the browser does not give; ` +
+            'bin/trace -summary prints its tables, and a shorter recording fits');
+    }
+}
+
 // The body in one buffer, with progress: share between 0 and 1.
 async function receive(response, progress) {
     const total = Number(response.headers.get('Content-Length'));
     if (!total || !response.body)
         return response.arrayBuffer();
-    const whole = new Uint8Array(total);
+    const whole = roomFor(total);
     const reader = response.body.getReader();
     let at = 0;
     for (;;) {

@@ -25,7 +25,7 @@ export function gather(trace) {
         const key = trace.slice_value[i], length = trace.length(i);
         let lock = locks.get(key);
         if (!lock)
-            locks.set(key, lock = { key, n: 0, sum: 0, max: 0, slices: [], waiters: new Map(), holders: new Map(),
+            locks.set(key, lock = { key, n: 0, sum: 0, max: 0, slices: [], waiters: new Map(), holders: new Map(), wakers: new Map(),
                 stacks: new Map(), kinds: new Map() });
         lock.n++;
         lock.sum += length;
@@ -33,12 +33,14 @@ export function gather(trace) {
         lock.slices.push(i);
         add(lock.waiters, trace.threadOf(i), length);
         add(lock.holders, trace.slice_holder[i], length);
+        add(lock.wakers, trace.slice_waker[i], length);
         add(lock.stacks, trace.slice_stack[i], length);
         add(lock.kinds, trace.slice_name[i], length);
     }
     return [...locks.values()];
 }
 
+const known = (map) => [...map.keys()].some((key) => key !== NONE);
 const byTime = (map) => [...map.values()].sort((a, b) => b.sum - a.sum);
 
 // The innermost function that is not the lock call itself: where in the program it is.
@@ -50,7 +52,7 @@ function place(trace, stack) {
 
 function people(app, caption, entries) {
     const { trace } = app;
-    const name = (e) => e.key === NONE || e.key < 0 ? 'unknown' : trace.threadName(e.key);
+    const name = (e) => e.key === NONE || e.key < 0 ? 'unknown' : trace.threadLabel(e.key);
     return new Table({ caption, rows: entries, sort: 'time', columns: [
         { name: 'thread', value: name, show: (e) => name(e) === 'unknown' ? name(e) : jump(name(e), () =>
             app.toThread(e.key), 'show it in the timeline') },
@@ -63,7 +65,7 @@ function people(app, caption, entries) {
 function longest(app, lock) {
     const { trace } = app;
     const rows = [...lock.slices].sort((a, b) => trace.length(b) - trace.length(a)).slice(0, LONGEST);
-    const name = (t) => t === NONE || t < 0 ? 'unknown' : trace.threadName(t);
+    const name = (t) => t === NONE || t < 0 ? 'unknown' : trace.threadLabel(t);
     return new Table({ caption: rows.length < lock.n ? `The ${LONGEST} longest waits` : 'All waits', sort: 'waited', rows,
         columns: [
             { name: 'at', value: (i) => trace.slice_start[i], show: (i) => jump(moment(trace.slice_start[i]), () =>
@@ -79,7 +81,8 @@ function unfolded(app, lock) {
     const stacks = byTime(lock.stacks).slice(0, 3).map((s) => stackList(app.trace, s.key,
         `Where threads waited: ${duration(s.sum)} here`));
     return el('div', { class: 'unfolded' }, people(app, 'Who waited', byTime(lock.waiters)),
-        people(app, 'Who held it when a wait began', byTime(lock.holders)), longest(app, lock),
+        known(lock.holders) ? people(app, 'Who held it when a wait began', byTime(lock.holders)) : '',
+        known(lock.wakers) ? people(app, 'Who ended the waits', byTime(lock.wakers)) : '', longest(app, lock),
         ...stacks.filter(Boolean));
 }
 

@@ -9,9 +9,9 @@ import { bytes, count, duration } from './format.js';
 import { byId, el } from './dom.js';
 import { Details } from './details.js';
 import { fetchColumns } from './load.js';
-import { GONE, STATES } from './palette.js';
+import { STATES } from './palette.js';
 import { Input } from './input.js';
-import { itemOf, itemText } from './hit.js';
+import { describe, itemOf, itemText } from './hit.js';
 import { SearchBox } from './search.js';
 import { SORTS } from './lanes.js';
 import { Timeline } from './timeline.js';
@@ -141,6 +141,8 @@ class App {
         const { timeline } = this, panel = byId('panel');
         const content = timeline.range ? totalsPanel(this, timeline.range) :
             timeline.item && this.details ? this.details.build(timeline.item) : [];
+        byId('said').textContent = timeline.range ? 'totals of the selection are below the timeline' :
+            timeline.item ? describe(this.trace, timeline.item) : '';
         panel.hidden = !content.length;
         byId('panel-content').replaceChildren(...content);
     }
@@ -189,7 +191,7 @@ class App {
 
     #legend() {
         const present = new Set(this.trace.state_class);
-        byId('legend').append(...STATES.flatMap((s, c) => c === GONE || !present.has(c) ? [] :
+        byId('legend').append(...STATES.flatMap((s, c) => !present.has(c) ? [] :
             [el('li', { title: s.what }, el('span', { class: `chip state-${c}` }), s.name)]));
     }
 }

@@ -1,10 +1,10 @@
 // The strip above the timeline: the whole trace, as the number of threads in each state over time, with a frame around
 // what the timeline shows. Also the ruler.
-import { CLASSES, GONE, SLEEP, WAIT, OTHER, IO } from './palette.js';
+import { CLASSES, UNKNOWN, SLEEP, WAIT, OTHER, IO } from './palette.js';
 import { tick } from './format.js';
 
 const BUCKETS = 2048;
-const QUIET = [SLEEP, WAIT, IO, OTHER, GONE]; // left out: hundreds of sleeping threads would hide the busy ones
+const QUIET = [SLEEP, WAIT, IO, OTHER, UNKNOWN]; // left out: hundreds of sleeping threads would hide the busy ones
 
 // Nanoseconds of all threads in each class, for each of BUCKETS parts of the trace.
 export function sumBuckets(trace) {

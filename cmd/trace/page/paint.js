@@ -1,7 +1,7 @@
 // Painting rows of intervals into pixels. A row costs by its pixels, not by its events: where several events fall into
 // one column of pixels, their shares of it are looked up in running sums and stacked, so that nothing shorter than a
 // pixel disappears and nothing is drawn twice.
-import { CLASSES, GONE, mix } from './palette.js';
+import { CLASSES, UNKNOWN, mix } from './palette.js';
 import { gallop, gallopAbove, upperBound } from './search_sorted.js';
 
 export class Pixels {
@@ -43,7 +43,7 @@ const shares = new Float64Array(CLASSES);
 function stack(pixels, x, y, h, span, palette) {
     let bottom = y + h, left = 0;
     for (let c = 0; c < CLASSES; c++) {
-        if (shares[c] <= 0 || c === GONE)
+        if (shares[c] <= 0 || c === UNKNOWN)
             continue;
         left += shares[c];
         const top = y + h - Math.round(h * Math.min(1, left / span));
@@ -75,7 +75,7 @@ export function paintStates(pixels, trace, thread, view, y, h, palette, label) {
         }
         if (starts[i] <= a && ends[i] >= b) {
             const to = Math.max(x + 1, Math.min(pixels.width, Math.floor((ends[i] - from) / perPixel)));
-            if (kinds[i] !== GONE)
+            if (kinds[i] !== UNKNOWN) // left blank
                 pixels.fill(x, to, y, y + h, palette[kinds[i]]);
             if (to - x > 30)
                 label(i, x, to);
@@ -86,7 +86,7 @@ export function paintStates(pixels, trace, thread, view, y, h, palette, label) {
             trace.addStates(i, j, a, b, shares);
             if (j - i <= 2) {
                 const c = larger();
-                if (c !== GONE)
+                if (c !== UNKNOWN)
                     pixels.column(x, y, y + h, palette[c]);
             } else {
                 stack(pixels, x, y, h, perPixel, palette);

@@ -2,8 +2,8 @@
 // of colour blindness tell apart, made lighter or darker where a state is nothing to worry about. Blocked time is
 // sorted by what a learner does about it: a lock, a signal from another thread, a file or socket, a sleep.
 
-export const RUNNING = 0, RUNNABLE = 1, LOCK = 2, WAIT = 3, IO = 4, SLEEP = 5, OTHER = 6, EITHER = 7, GONE = 8;
-export const CLASSES = 9; // how many; GONE is outside of the thread's life
+export const RUNNING = 0, RUNNABLE = 1, LOCK = 2, WAIT = 3, IO = 4, SLEEP = 5, OTHER = 6, EITHER = 7, UNKNOWN = 8;
+export const CLASSES = 9; // how many
 
 export const STATES = [
     { name: 'running', light: '#009e73', dark: '#0fb487', what: 'on a CPU' },
@@ -14,7 +14,7 @@ export const STATES = [
     { name: 'sleep', light: '#c3ccd6', dark: '#48535f', what: 'asleep because it asked to be' },
     { name: 'other', light: '#8f99a5', dark: '#78838f', what: 'blocked, and nothing says on what' },
     { name: 'run?', light: '#7fcdb5', dark: '#3f7f6d', what: 'running or runnable: there are no switch records' },
-    { name: 'gone', light: '#ffffff', dark: '#14181d', what: 'before it started or after it ended' },
+    { name: 'unknown', light: '#ffffff', dark: '#14181d', what: 'switch records are missing here' },
 ];
 
 // By the name of the call. What is not in here and blocks is `other`.

@@ -27,7 +27,7 @@ function byName(trace, kind) {
 
 function instances(app, group, caption, slices) {
     const { trace } = app;
-    const where = (i) => trace.threadOf(i) >= 0 ? trace.threadName(trace.threadOf(i)) : `task ${trace.slice_value[i]}`;
+    const where = (i) => trace.threadOf(i) >= 0 ? trace.threadLabel(trace.threadOf(i)) : `task ${trace.slice_value[i]}`;
     return new Table({ caption, sort: 'took', rows: slices, columns: [
         { name: 'at', value: (i) => trace.slice_start[i], show: (i) => jump(moment(trace.slice_start[i]), () =>
             app.toItem({ type: 'slice', index: i, thread: trace.threadOf(i) }), 'show it in the timeline') },

@@ -1,11 +1,11 @@
 // Thread analysis: what the threads of each start function did, and each thread by itself.
-import { CLASSES, EITHER, GONE, IO, LOCK, OTHER, RUNNABLE, RUNNING, SLEEP, STATES, WAIT } from './palette.js';
+import { CLASSES, EITHER, UNKNOWN, IO, LOCK, OTHER, RUNNABLE, RUNNING, SLEEP, STATES, WAIT } from './palette.js';
 import { Table, figure } from './table.js';
 import { brief, count, duration } from './format.js';
 import { el, jump } from './dom.js';
 import { SLICE_SYSCALL } from './trace.js';
 
-const SHOWN = [RUNNING, RUNNABLE, LOCK, WAIT, IO, SLEEP, OTHER, EITHER];
+const SHOWN = [RUNNING, RUNNABLE, LOCK, WAIT, IO, SLEEP, OTHER, EITHER, UNKNOWN];
 
 // Number, shortest and longest stretch in each class.
 function stretches(trace, thread) {
@@ -102,5 +102,5 @@ export function build(app) {
     const rows = analyse(app.trace);
     return [groupTable(app, rows), threadTable(app, rows,
         'Every thread: time in each state, and below it the shortest, average and longest stretch'),
-    el('p', { class: 'dim' }, STATES.slice(0, GONE).map((s) => `${s.name}: ${s.what}`).join('. '), '.')];
+    el('p', { class: 'dim' }, used(rows).map((c) => `${STATES[c].name}: ${STATES[c].what}`).join('. '), '.')];
 }

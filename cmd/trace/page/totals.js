@@ -1,5 +1,5 @@
 // Sums over a stretch of time, for the threads that are shown: time in each state, and slices by name.
-import { CLASSES, GONE, STATES } from './palette.js';
+import { CLASSES, STATES } from './palette.js';
 import { count, duration, moment, percent } from './format.js';
 import { el, jump } from './dom.js';
 import { Table } from './table.js';
@@ -36,7 +36,7 @@ export function sliceTotals(trace, rows, from, to) {
 }
 
 function stateTable(sums, whole) {
-    const rows = STATES.map((s, c) => ({ ...s, c, time: sums[c] })).filter((s) => s.time > 0 && s.c !== GONE);
+    const rows = STATES.map((s, c) => ({ ...s, c, time: sums[c] })).filter((s) => s.time > 0);
     return new Table({ caption: 'Time of the threads shown, by state', sort: 'time', empty: 'No thread lived then.', rows,
         columns: [
             { name: 'state', value: (r) => r.name, show: (r) => el('span', { title: r.what },
@@ -66,7 +66,7 @@ export function totalsPanel(app, [from, to]) {
     const rows = lanes.flatMap((lane) => lane.kind === 'thread' ? trace.threadRows[lane.thread] :
         lane.rows.map((r) => r.row));
     const sums = stateTotals(trace, threads, from, to);
-    const whole = sums.reduce((a, b, c) => c === GONE ? a : a + b, 0);
+    const whole = sums.reduce((a, b) => a + b, 0);
     return [el('section', {}, el('h2', {}, `Selection: ${duration(to - from)}`),
         el('p', { class: 'dim' }, `${moment(from)} to ${moment(to)}, ${threads.length} thread${
             threads.length === 1 ? '' : 's'} shown. `, jump('zoom in (z)', () => timeline.zoomToChosen())),

@@ -3,7 +3,7 @@
 //
 // Slices lie in rows (the slices of one thread at one depth; tasks that do not overlap), by start, so that no two of a
 // row overlap and every place can be found by halving.
-import { CLASSES, EITHER, GONE, OTHER, RUNNABLE, RUNNING, classOfCall } from './palette.js';
+import { CLASSES, EITHER, UNKNOWN, OTHER, RUNNABLE, RUNNING, classOfCall } from './palette.js';
 import { lowerBound, upperBound } from './search_sorted.js';
 
 export const NONE = 0xffffffff;
@@ -44,7 +44,7 @@ export class Trace {
             return known[id];
         };
         const { state_kind: kinds, state_slice: slices, slice_name: names } = this;
-        const fixed = [RUNNING, RUNNABLE, OTHER, EITHER, GONE];
+        const fixed = [RUNNING, RUNNABLE, OTHER, EITHER, UNKNOWN];
         const out = this.state_class = new Uint8Array(kinds.length);
         for (let i = 0; i < kinds.length; i++)
             out[i] = kinds[i] === KIND_BLOCKED && slices[i] !== NONE ? this.classOfName(names[slices[i]]) :
@@ -90,6 +90,13 @@ export class Trace {
 
     threadName(i) {
         return this.text(this.thread_name[i]) || `thread ${this.thread_tid[i]}`;
+    }
+
+    // A name that tells it from the others: with its number where they are called the same.
+    threadLabel(i) {
+        this.sameName ??= this.thread_name.reduce((map, id) => map.set(id, (map.get(id) ?? 0) + 1), new Map());
+        const name = this.threadName(i);
+        return this.sameName.get(this.thread_name[i]) > 1 ? `${name} ${this.thread_tid[i]}` : name;
     }
 
     startFunction(i) {
