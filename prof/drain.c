@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     PASS_NS = 50000000,
@@ -35,7 +36,8 @@ static unsigned long thread;
 static uint32_t epoch;
 static bool has_switches; /* the kernel tells them; guarded by prof_drain_lock */
 
-static _Atomic uint32_t wakes;
+static _Atomic uint32_t wakes, passes; /* they change with each */
+static pid_t pid;
 static atomic_bool ending;
 
 void prof_drain_wake(void)
@@ -217,6 +219,8 @@ static void *drain(void *arg)
         if (due_locked())
             close_locked();
         prof_unlock(&prof_drain_lock);
+        atomic_fetch_add(&passes, 1);
+        prof_futex_wake(&passes);
         prof_trace_write_out();
         prof_futex_wait(&wakes, seen, PASS_NS);
     }
@@ -258,6 +262,7 @@ static bool start_switches(const struct prof_trace_options *o)
 static int start_locked(const struct prof_trace_options *o)
 {
     prof_ticks_init();
+    pid = getpid();
     prof_ring_configure(o);
     prof_lock(&prof_drain_lock);
     clear_locked();
@@ -324,6 +329,29 @@ void prof_drain_stats(struct prof_trace_stats *out)
     }
     out->ring_bytes = prof_ring_bytes();
     prof_unlock(&prof_drain_lock);
+}
+
+pid_t prof_drain_pid(void)
+{
+    return pid;
+}
+
+/* The pass that goes on may have begun too early, so it is the next but one that counts. */
+void prof_drain_hurry(int64_t ns)
+{
+    int64_t end_ns = prof_now_ns() + ns;
+    uint32_t wanted = atomic_load(&passes) + 2, now;
+    while ((int32_t)(wanted - (now = atomic_load(&passes))) > 0 && prof_now_ns() < end_ns) {
+        prof_drain_wake();
+        prof_futex_wait(&passes, now, 1000000);
+    }
+}
+
+/* The kernel's records are not mapped here. */
+void prof_drain_crash_child(void)
+{
+    begin_lock = prof_drain_lock = (struct prof_lock){0};
+    has_switches = false;
 }
 
 /* The thread is the parent's, and so is what it had in hand; its memory is lost to the child, as it

@@ -162,6 +162,7 @@ bool prof_flight_active(void)
 struct snapshot {
     struct prof_generation **generations; /* oldest first, a use of each */
     size_t n, max_bytes;
+    bool without_symbols;
 };
 
 /* Everything that was recorded until now. */
@@ -198,6 +199,7 @@ static int encode(const struct snapshot *s, size_t i, bool first, struct prof_wa
                            .last = i + 1 == s->n,
                            .sequence = (uint32_t)i + 1,
                            .wakes = wakes,
+                           .without_symbols = s->without_symbols,
                            .file_begin_ns = s->generations[0]->begin_ns};
     prof_wire_open(w);
     prof_perfetto_chunk(w, &c);
@@ -235,10 +237,11 @@ static size_t oldest_that_fits(const struct snapshot *s, struct prof_wire *chunk
     return from;
 }
 
-static int write_snapshot(int fd)
+static int write_snapshot(int fd, bool without_symbols)
 {
     struct snapshot s;
     int rc = take_snapshot(&s);
+    s.without_symbols = without_symbols;
     if (rc < 0)
         return rc;
     struct prof_wire *chunks = calloc(s.n + 1, sizeof *chunks);
@@ -257,7 +260,7 @@ static int snapshot(int fd)
     bool free = false;
     if (!atomic_compare_exchange_strong(&writing, &free, true))
         return -EBUSY;
-    int rc = atomic_load(&active) ? write_snapshot(fd) : -EINVAL;
+    int rc = atomic_load(&active) ? write_snapshot(fd, false) : -EINVAL;
     give_writing();
     return rc;
 }
@@ -284,7 +287,7 @@ static int wait_for_tail(int64_t tail_ns)
     return atomic_load(&active) && atomic_load(&stops) == seen ? 0 : -ECANCELED;
 }
 
-static int write_file(const char *path)
+static int write_file(const char *path, int (*write)(int fd))
 {
     char beside[PATH_MAX];
     if ((size_t)snprintf(beside, sizeof beside, "%s.%d.tmp", path, (int)prof_gettid()) >=
@@ -293,7 +296,7 @@ static int write_file(const char *path)
     int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0)
         return -errno;
-    int rc = snapshot(fd);
+    int rc = write(fd);
     if (close(fd) != 0 && rc == 0)
         rc = -errno;
     if (rc == 0 && rename(beside, path) != 0)
@@ -313,10 +316,25 @@ int prof_flight_snapshot_file(const char *path, int64_t tail_ns)
     prof_enter();
     int rc = tail_ns ? wait_for_tail(tail_ns) : 0;
     if (rc == 0)
-        rc = write_file(path);
+        rc = write_file(path, snapshot);
     prof_leave();
     errno = saved;
     return rc;
+}
+
+static int with_symbols(int fd)
+{
+    return write_snapshot(fd, false);
+}
+
+static int without_symbols(int fd)
+{
+    return write_snapshot(fd, true);
+}
+
+int prof_flight_write_file(const char *path, bool plain)
+{
+    return write_file(path, plain ? without_symbols : with_symbols);
 }
 
 void prof_flight_fork_child(void)

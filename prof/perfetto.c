@@ -308,7 +308,7 @@ void prof_perfetto_chunk(struct prof_wire *w, const struct prof_chunk *c)
     }
     p->w = w;
     p->chunk = c;
-    p->pid = getpid();
+    p->pid = prof_drain_pid();
     write_first(p);
     gather(p);
     perfetto_write_threads(p);

@@ -4,7 +4,9 @@
  * symbolize.c remembers those of the chunks before. A frame's iid is that of its location's first
  * line plus the line's place, so that inlined functions are frames of their own. */
 #include "prof/perfetto.h"
+#include "prof/symbols.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 enum { /* InternedData */
@@ -151,14 +153,50 @@ static void write_names(struct perfetto *p, struct prof_pool *pool)
 
 /* ---- frames ---------------------------------------------------------------------------------- */
 
+static int ascending(const void *a, const void *b)
+{
+    uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* What prof_symbolize gives, without names: the modules that the program counters are in.
+ * Everything is in one pool. */
+static int place(const uintptr_t *pcs, size_t n, struct prof_symbols *out)
+{
+    struct prof_pool *pool = calloc(1, sizeof *pool);
+    struct prof_map *maps;
+    size_t nmaps = pool ? prof_maps_read(pool, &maps) : 0;
+    uintptr_t *sorted = nmaps ? prof_pool_alloc(pool, n * sizeof *sorted) : NULL;
+    *out = (struct prof_symbols){.memory = pool};
+    if (sorted) {
+        out->mappings = prof_pool_alloc(pool, nmaps * sizeof *out->mappings);
+        out->locations = prof_pool_alloc(pool, n * sizeof *out->locations);
+    }
+    if (!sorted || !out->mappings || !out->locations)
+        return -ENOMEM;
+    memcpy(sorted, pcs, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, ascending);
+    for (size_t i = 0; i < nmaps; i++)
+        out->mappings[i] = (struct prof_mapping){
+            maps[i].start, maps[i].end, maps[i].offset, maps[i].path, "", 0, 0, 0, 0};
+    out->nmappings = nmaps;
+    for (size_t i = 0; i < n; i++) {
+        const struct prof_map *m = prof_maps_find(maps, nmaps, sorted[i]);
+        if (i == 0 || sorted[i] != sorted[i - 1])
+            out->locations[out->nlocations++] =
+                (struct prof_location){.pc = sorted[i], .mapping = m ? (int)(m - maps) : -1};
+    }
+    return 0;
+}
+
 static void resolve(struct perfetto *p)
 {
     for (size_t i = 0; i < p->stack_slots; i++)
         for (uint32_t k = 0; p->stacks[i] && k < p->stacks[i]->npcs; k++)
             perfetto_add_pc(p, p->stacks[i]->pcs[k]);
-    if (p->npcs == 0 || p->chunk->without_symbols)
+    if (p->npcs == 0)
         return;
-    if (prof_symbolize(p->pcs, p->npcs, &p->symbols) != 0)
+    if ((p->chunk->without_symbols ? place : prof_symbolize)(p->pcs, p->npcs, &p->symbols) != 0)
         p->symbols = (struct prof_symbols){0};
     p->first_frame = calloc(p->symbols.nlocations + 1, sizeof *p->first_frame);
     p->failed |= !p->first_frame;

@@ -4,6 +4,7 @@
 #include "prof/perfetto.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -64,7 +65,9 @@ void perfetto_add_live_threads(struct perfetto *p)
 /* As they are called now; who is gone has told its name when it went. */
 static void find_names(struct perfetto *p)
 {
-    int tasks = prof_tasks_open();
+    char folder[40];
+    snprintf(folder, sizeof folder, "/proc/%d/task", (int)p->pid);
+    int tasks = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (size_t i = 0; i < p->thread_slots; i++) {
         struct thread_entry *e = &p->threads[i];
         struct prof_task task;

@@ -313,6 +313,7 @@ void prof_drain_end(void);
  * then_locked (NULL: nothing) before anything else can be handed over. */
 void prof_drain_flush(void (*then_locked)(void));
 void prof_drain_stats(struct prof_trace_stats *out);
+pid_t prof_drain_pid(void); /* of the process that records */
 void prof_drain_fork_child(void);
 
 /* The two that generations are handed to, each with a use of its own; called with the drain's lock held. */
@@ -344,6 +345,12 @@ void prof_perfetto_chunk(struct prof_wire *w, const struct prof_chunk *c);
 
 /* ---- flight.c, crash.c ----------------------------------------------------------------------- */
 
+/* The snapshot to a file, which appears whole. Nobody else may be writing one. */
+int prof_flight_write_file(const char *path, bool without_symbols);
+/* Asks the drain for a pass and waits for its end, at most this long. Async-signal-safe. */
+void prof_drain_hurry(int64_t ns);
+/* In a child that has the memory of a crashed process: what its threads had locked is free. */
+void prof_drain_crash_child(void);
 void prof_flight_fork_child(void);
 void prof_trace_fork_child(void);
 /* A region has ended. */
