@@ -322,5 +322,6 @@ void prof_perfetto_chunk(struct prof_wire *w, const struct prof_chunk *c)
     free(p->refs);
     free(p->open);
     free(p->threads);
+    free(p->tracks);
     free(p);
 }

@@ -131,6 +131,8 @@ struct perfetto {
     /* perfetto_thread.c */
     struct thread_entry *threads; /* a hash table; tid 0: no entry */
     size_t thread_slots, nthreads;
+    uint64_t *tracks; /* a hash table: those that have been described; 0: no entry */
+    size_t track_slots, ntracks;
 };
 
 /* A packet on the chunk's sequence, at this time (0: none). */
@@ -157,6 +159,7 @@ static inline uint64_t perfetto_process_track(const struct perfetto *p)
 {
     return (uint64_t)(uint32_t)p->pid << 32;
 }
+/* Describes a track of the process', once a chunk. counter_unit: -1 where it is no counter. */
 void perfetto_write_track(struct perfetto *p, uint64_t uuid, const char *name, int counter_unit);
 
 void perfetto_write_events(struct perfetto *p);

@@ -179,7 +179,8 @@ static void write_log(struct perfetto *p, const struct ref *r)
         event_begin(p, prof_ticks_ns(r->ticks), TYPE_INSTANT, perfetto_thread_track(p, r->tid));
     prof_wire_uint(p->w, EVENT_CATEGORY_IIDS, FIXED_IID + CATEGORY_LOG);
     prof_wire_string(p->w, EVENT_NAME, pool.strings ? pool.strings[i] : "");
-    annotate_string(p, ANNOTATION_CATEGORY, prof_name_text((uint32_t)r->slot->word[1]));
+    if (*prof_name_text((uint32_t)r->slot->word[1]))
+        annotate_string(p, ANNOTATION_CATEGORY, prof_name_text((uint32_t)r->slot->word[1]));
     if (r->slot->word[2])
         annotate(p, ANNOTATION_TASK, r->slot->word[2]);
     event_end(p, e);

@@ -164,9 +164,40 @@ uint64_t perfetto_thread_track(const struct perfetto *p, pid_t tid)
     return perfetto_process_track(p) | (uint32_t)tid;
 }
 
-/* counter_unit: -1 where it is no counter. */
+static size_t track_place(const uint64_t *table, size_t slots, uint64_t uuid)
+{
+    size_t i = uuid * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+    while (table[i % slots] && table[i % slots] != uuid)
+        i++;
+    return i % slots;
+}
+
+/* Whether this is the first time. Without memory it is, again and again: that is only longer. */
+static bool is_new_track(struct perfetto *p, uint64_t uuid)
+{
+    if (p->ntracks * 2 >= p->track_slots) {
+        size_t slots = p->track_slots ? p->track_slots * 2 : 64;
+        uint64_t *table = calloc(slots, sizeof *table);
+        if (!table)
+            return true;
+        for (size_t i = 0; i < p->track_slots; i++)
+            if (p->tracks[i])
+                table[track_place(table, slots, p->tracks[i])] = p->tracks[i];
+        free(p->tracks);
+        p->tracks = table;
+        p->track_slots = slots;
+    }
+    size_t i = track_place(p->tracks, p->track_slots, uuid);
+    bool fresh = p->tracks[i] == 0;
+    p->ntracks += fresh;
+    p->tracks[i] = uuid;
+    return fresh;
+}
+
 void perfetto_write_track(struct perfetto *p, uint64_t uuid, const char *name, int counter_unit)
 {
+    if (!is_new_track(p, uuid))
+        return;
     size_t packet = perfetto_packet_begin(p, 0);
     size_t track = prof_wire_begin(p->w, PACKET_TRACK_DESCRIPTOR);
     prof_wire_uint(p->w, TRACK_UUID, uuid);

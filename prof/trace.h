@@ -167,7 +167,7 @@ static inline void prof_task_scope_end(const struct prof_task_scope *s)
     __attribute__((cleanup(prof_task_scope_end), unused)) const struct prof_task_scope PROF_CONCAT(                    \
         prof_task_, __LINE__) = prof_task_scope_begin(name)
 
-/* A line of text at this moment, at most 1000 bytes, in the current task. category: NULL is "". */
+/* A line of text at this moment, at most 1000 bytes, in the current task. category: NULL is none. */
 static inline void prof_trace_log(const char *category, const char *text)
 {
     if (prof_trace_on())

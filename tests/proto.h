@@ -16,7 +16,7 @@ struct proto { /* the bytes of a message that are still to be read */
 
 struct proto_field {
     int number, wire_type;
-    uint64_t value;     /* wire type 0 */
+    uint64_t value;     /* wire types 0 and 1 */
     struct proto bytes; /* wire type 2: a message, a string, packed numbers */
 };
 
@@ -43,6 +43,10 @@ static inline bool proto_next(struct proto *p, struct proto_field *f)
     *f = (struct proto_field){.number = (int)(key >> 3), .wire_type = (int)(key & 7)};
     if (ok && f->wire_type == 0) {
         ok = proto_varint(p, &f->value);
+    } else if (ok && f->wire_type == 1) {
+        ok = p->end - p->at >= 8;
+        for (int i = 0; ok && i < 8; i++)
+            f->value |= (uint64_t)*p->at++ << 8 * i;
     } else if (ok && f->wire_type == 2) {
         ok = proto_varint(p, &size) && size <= (uint64_t)(p->end - p->at);
         f->bytes = (struct proto){p->at, p->at + (ok ? size : 0)};
