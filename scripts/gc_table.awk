@@ -28,20 +28,49 @@ function wins_needed(n,   k, sum, term) {
     return n + 1
 }
 
-# "time 12 % less (9 of 9 rounds)" of row a against row b, or that there is no difference.
-function time_words(a, b,   i, less, more, change) {
-    if (wins_needed(rounds) > rounds)
-        return sprintf("%d rounds are too few to tell their times apart", rounds)
+# How surely row a takes another time than row b: the rounds that say so, negative where a takes less; 0: too few do.
+function carried(a, b,   i, less, more) {
     for (i = 1; i <= rounds; i++) {
         less += wall[a, i] < wall[b, i]
         more += wall[a, i] > wall[b, i]
     }
+    if (less >= wins_needed(rounds) && wall_median[a] < wall_median[b]) return -less
+    if (more >= wins_needed(rounds) && wall_median[a] > wall_median[b]) return more
+    return 0
+}
+
+# "12 % less time (9 of 9 rounds)" of row a against row b, or why there is nothing to say.
+function time_words(a, b,   sure, change) {
+    sure = carried(a, b)
     change = (wall_median[a] / wall_median[b] - 1) * 100
-    if (less >= wins_needed(rounds) && change < 0)
-        return sprintf("%.0f %% less time (%d of %d rounds)", -change, less, rounds)
-    if (more >= wins_needed(rounds) && change > 0)
-        return sprintf("%.0f %% more time (%d of %d rounds)", change, more, rounds)
-    return "no difference in time that the rounds carry"
+    if (wins_needed(rounds) > rounds) return rounds " rounds are too few to tell their times apart"
+    if (!sure) return "no difference in time that the rounds carry"
+    return sprintf("%.0f %% %s time (%d of %d rounds)", sure < 0 ? -change : change, sure < 0 ? "less" : "more",
+        sure < 0 ? -sure : sure, rounds)
+}
+
+# A way without a collector, against the collector under each setting.
+function against_all(way,   r, sure, least, quicker, settings, factor, low, high, low_memory, high_memory) {
+    low = low_memory = 1e9
+    least = rounds
+    for (r = 0; r < nrows; r++) {
+        if (collections[r, 1] == "-") continue
+        settings++
+        sure = carried(way, r)
+        if (sure < 0) quicker++
+        if (sure < 0 && -sure < least) least = -sure
+        factor = wall_median[way] / wall_median[r]
+        if (factor < low) low = factor
+        if (factor > high) high = factor
+        factor = peak_median[way] / peak_median[r]
+        if (factor < low_memory) low_memory = factor
+        if (factor > high_memory) high_memory = factor
+    }
+    if (wins_needed(rounds) > rounds) return
+    if (quicker < settings)
+        return names[way] ": less time than " quicker + 0 " of the collector's " settings " settings, as far as the rounds carry"
+    return sprintf("%s: %.0f to %.0f %% less time than the collector with any setting (at least %d of %d rounds), %s to %s the memory",
+        names[way], 100 * (1 - high), 100 * (1 - low), least, rounds, times(low_memory), times(high_memory))
 }
 
 function times(x) { return sprintf(x < 10 ? "%.1fx" : "%.0fx", x) }
@@ -68,8 +97,8 @@ function print_row(r,   has) {
         cell(10, wall_median[r], "%.0f ms"), cell(10, peak_median[r], "%.1f MiB")
 }
 
-function verdict(   low, high, off, r, d, good, best, way, names_of_ways, i) {
-    low = find("GOGC=50"); high = find("GOGC=200"); off = find("GOGC=off")
+function verdict(   low, high, r, d, good, ways, words, i) {
+    low = find("GOGC=50"); high = find("GOGC=200")
     good = 1
     for (r = 0; r < nrows; r++)
         if (predicted[r, 1] != "-") {
@@ -87,14 +116,10 @@ function verdict(   low, high, off, r, d, good, best, way, names_of_ways, i) {
     printf "verdict: GOGC=200 instead of 50: %s fewer collections (%d instead of %d) for %s the memory; %s\n",
         times(runs_median[low] / runs_median[high]), runs_median[high], runs_median[low],
         times(peak_median[high] / peak_median[low]), time_words(high, low)
-    best = low
-    for (r = 0; r < nrows; r++)
-        if (collections[r, 1] != "-" && wall_median[r] < wall_median[best]) best = r
-    split("pool arena", names_of_ways, " ")
+    split("pool arena", ways, " ")
     for (i = 1; i <= 2; i++) {
-        way = find(names_of_ways[i])
-        printf "verdict: %s, against the collector's quickest setting (%s): %s, %s the memory\n", names_of_ways[i], names[best],
-            time_words(way, best), times(peak_median[way] / peak_median[best])
+        words = against_all(find(ways[i]))
+        if (words != "") print "verdict: " words
     }
     return 0
 }
