@@ -138,6 +138,12 @@ def check_selection(page):
     slices = {row[0]: row[1:] for row in panel[1]}
     equal('and counts slices within it', slices.get('fry'), ['1', '5 ms', '5 ms', '5 ms'])
     equal('cut at its ends', slices.get('evening'), ['1', '20 ms', '20 ms', '20 ms'])
+    press(page, 'Threads', 'nav')
+    rows = [cells(page, 'threads', 1, i) for i in range(3)]
+    equal('the tables are of the selection, too', sorted(row[:2] for row in rows), [['cook', '10 ms'], ['kitchen', '-'],
+                                                                                ['loader', '12 ms']])
+    contains('and say so', text(page, '#threads .scope'), '20 ms from 0.010000 s')
+    press(page, 'Timeline', 'nav')
     page.run("document.getElementById('filter').value = 'cook'; document.getElementById('filter')"
              ".dispatchEvent(new Event('input'))")
     contains('of the threads that are shown', text(page, '#panel'), '1 thread shown')

@@ -8,6 +8,7 @@ import { SLICE_BLOCK, SLICE_GC, SLICE_STOP, SLICE_SYSCALL, NONE } from './trace.
 import { upperBound } from './search_sorted.js';
 
 const ARROWS_MAX = 80; // more would hide what they explain: only the chosen one is drawn then
+const PICKED_OF = 64; // slices in one column of pixels
 
 function hash(text) {
     let h = 2166136261;
@@ -125,7 +126,20 @@ export class Drawing {
                 this.#word(t.text(t.slice_name[i]), x0, x1, y, ROW_HEIGHT - 1, colourOf(i));
                 if (t.slice_waker[i] !== NONE)
                     this.arrows.push(i);
-            });
+            }, (i, j) => this.#foremost(i, j));
+    }
+
+    // Of slices within one column, the one that was searched for, else the longest; of very many, of the first ones.
+    #foremost(i, j) {
+        const { slice_start: starts, slice_end: ends } = this.trace, { found } = this.scene;
+        let best = i;
+        for (let k = i, last = Math.min(j, i + PICKED_OF); k < last; k++) {
+            if (found?.[k])
+                return k;
+            if (ends[k] - starts[k] > ends[best] - starts[best])
+                best = k;
+        }
+        return best;
     }
 
     #thread(lane) {

@@ -171,15 +171,24 @@ export class Input {
 
     // The item before or after the chosen one, in its row.
     #neighbour(by) {
-        const tl = this.timeline, { item } = tl, t = tl.trace;
-        if (!item)
+        const tl = this.timeline, t = tl.trace, item = tl.item?.type === 'thread' ? null : tl.item;
+        if (!item) {
+            this.#first();
             return;
+        }
         const next = { ...item, index: item.index + by };
-        if (item.type === 'thread')
-            return;
         const [lo, hi] = item.type === 'slice' ? rangeOfRow(t, item.index) : rangeOfOwner(t, item);
         if (next.index >= lo && next.index < hi && timesOf(t, next)[0] <= t.end)
             tl.reveal(next);
+    }
+
+    // Without anything to start from: what the chosen thread, or the first one that is shown, does at the left edge.
+    #first() {
+        const tl = this.timeline, lane = tl.lanes.ofThread.get(tl.item?.thread) ?? tl.lanes.list.find((l) =>
+            l.kind === 'thread' && l.y >= tl.scroller.scrollTop);
+        const [i, j] = lane ? tl.trace.statesWithin(lane.thread, tl.view.from, tl.view.to) : [0, 0];
+        if (i < j)
+            tl.reveal({ type: 'state', index: i, thread: lane.thread });
     }
 }
 

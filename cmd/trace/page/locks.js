@@ -17,12 +17,12 @@ function add(map, key, length) {
 }
 
 // One entry for each lock that somebody waited for.
-export function gather(trace) {
+export function gather(trace, span) {
     const locks = new Map();
     for (let i = 0; i < trace.nslices; i++) {
-        if (trace.slice_kind[i] !== SLICE_BLOCK || !trace.slice_has_value[i] || !trace.slice_value[i])
+        if (!trace.touches(i, span) || trace.slice_kind[i] !== SLICE_BLOCK || !trace.slice_has_value[i] || !trace.slice_value[i])
             continue;
-        const key = trace.slice_value[i], length = trace.length(i);
+        const key = trace.slice_value[i], length = trace.lengthWithin(i, span);
         let lock = locks.get(key);
         if (!lock)
             locks.set(key, lock = { key, n: 0, sum: 0, max: 0, slices: [], waiters: new Map(), holders: new Map(), wakers: new Map(),
@@ -87,7 +87,7 @@ function unfolded(app, lock) {
 }
 
 export function build(app, params) {
-    const { trace } = app, locks = gather(trace);
+    const { trace } = app, locks = gather(trace, app.span);
     const top = (map) => byTime(map)[0];
     const table = new Table({ caption: 'Locks, conditions, semaphores and barriers that threads waited for', rows: locks,
         sort: 'waited', open: (l) => unfolded(app, l),

@@ -5,8 +5,8 @@ import * as fragment from './fragment.js';
 import * as locks from './locks.js';
 import * as tasks from './tasks.js';
 import * as threads from './threads.js';
-import { bytes, count, duration } from './format.js';
-import { byId, el } from './dom.js';
+import { bytes, count, duration, moment } from './format.js';
+import { byId, el, jump } from './dom.js';
 import { Details } from './details.js';
 import { fetchColumns } from './load.js';
 import { STATES } from './palette.js';
@@ -19,6 +19,7 @@ import { totalsPanel } from './totals.js';
 import { Trace } from './trace.js';
 
 const BUILDERS = { threads, tasks, locks, collections, files };
+const SPANNED = ['threads', 'tasks', 'locks']; // follow the timeline's selection
 const WRITE_DELAY_MS = 150; // browsers refuse an address that changes with every frame
 
 class App {
@@ -128,11 +129,28 @@ class App {
     }
 
     #build() {
-        const root = byId(this.view).querySelector('.content'), lock = this.params.get('lock') ?? '';
-        if (root.childElementCount && root.dataset.lock === lock)
+        const root = byId(this.view).querySelector('.content');
+        const made = `${this.params.get('lock') ?? ''} ${this.span}`;
+        if (root.dataset.made === made)
             return;
-        root.dataset.lock = lock;
-        root.replaceChildren(...BUILDERS[this.view].build(this, this.params).filter(Boolean));
+        root.dataset.made = made;
+        root.replaceChildren(...[this.#scope(), ...BUILDERS[this.view].build(this, this.params)].filter(Boolean));
+    }
+
+    // The part of the trace that the tables are about: what is selected in the timeline, else all of it.
+    get span() {
+        return this.timeline.range ?? [0, this.trace.end];
+    }
+
+    #scope() {
+        const { range } = this.timeline;
+        if (!range || !SPANNED.includes(this.view))
+            return null;
+        return el('p', { class: 'scope' }, `Only what lies in the selection, ${duration(range[1] - range[0])} from ${
+            moment(range[0])}. `, jump('Show the whole trace', () => {
+            this.timeline.setRange(null);
+            this.#build();
+        }));
     }
 
     // ---- around the timeline

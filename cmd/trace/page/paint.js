@@ -98,8 +98,8 @@ export function paintStates(pixels, trace, thread, view, y, h, palette, label) {
 }
 
 // Walks over intervals with gaps between them: starts, ends, and `sums`, the running sum of their lengths. whole(i, x, to)
-// is called for an interval that fills columns of pixels, part(i, x, full) for a column that intervals from the ith on
-// fill to a share.
+// is called for an interval that fills columns of pixels, part(i, j, x, full) for a column that intervals i to j, j
+// excluded, fill to a share.
 function walk({ starts, ends, sums }, [lo, hi], { from, perPixel }, width, whole, part) {
     let i = upperBound(ends, lo, hi, from), x = 0;
     while (x < width && i < hi) {
@@ -109,7 +109,7 @@ function walk({ starts, ends, sums }, [lo, hi], { from, perPixel }, width, whole
             continue;
         }
         if (starts[i] <= a && ends[i] >= b) {
-            const to = Math.max(x + 1, Math.min(width, Math.floor((ends[i] - from) / perPixel)));
+            const to = Math.max(x + 1, Math.min(width, Math.round((ends[i] - from) / perPixel)));
             whole(i, x, to);
             x = to;
         } else {
@@ -117,7 +117,7 @@ function walk({ starts, ends, sums }, [lo, hi], { from, perPixel }, width, whole
             const sum = sums[j] - sums[i] - Math.max(0, a - starts[i]) - Math.max(0, ends[j - 1] - b);
             // The edge of a long one is there or not; half a column would look like a short one.
             const edge = j - i === 1 && ends[i] - starts[i] > 3 * perPixel;
-            part(i, x, edge ? Math.round(sum / perPixel) : Math.max(0.1, Math.min(1, sum / perPixel)));
+            part(i, j, x, edge ? Math.round(sum / perPixel) : Math.max(0.1, Math.min(1, sum / perPixel)));
             x++;
         }
         i = gallopAbove(ends, i, hi, from + x * perPixel);
@@ -134,11 +134,12 @@ export function paintRuns(pixels, columns, range, view, y, h, colourOf, backgrou
             pixels.column(to - 1, y, y + h, mix(colour, background, 0.45));
         if (to - x > 30)
             label(i, x, to);
-    }, (i, x, full) => pixels.column(x, y + h - Math.round(h * full), y + h, colourOf(i)));
+    }, (i, j, x, full) => pixels.column(x, y + h - Math.round(h * full), y + h, colourOf(i)));
 }
 
 // Slices: columns that are shared are as strong as they are full. One line of pixels is made, and put down h times.
-export function paintSlices(pixels, columns, range, view, y, h, colourOf, background, label) {
+// pick(i, j) says which of those that share a column gives it its colour.
+export function paintSlices(pixels, columns, range, view, y, h, colourOf, background, label, pick) {
     const { line, width } = pixels;
     line.fill(background);
     walk(columns, range, view, width, (i, x, to) => {
@@ -148,9 +149,9 @@ export function paintSlices(pixels, columns, range, view, y, h, colourOf, backgr
             line[to - 1] = mix(colour, background, 0.45);
         if (to - x > 30)
             label(i, x, to);
-    }, (i, x, full) => {
+    }, (i, j, x, full) => {
         if (full > 0)
-            line[x] = mix(background, colourOf(i), 0.4 + 0.6 * full);
+            line[x] = mix(background, colourOf(pick(i, j)), 0.4 + 0.6 * full);
     });
     pixels.repeat(y, y + h);
 }
@@ -163,7 +164,7 @@ export function paintMoments(pixels, times, range, view, y, h, colour, backgroun
     for (let i = gallop(times, range[0], hi, from); i < hi && times[i] < end;) {
         const x = Math.floor((times[i] - from) / perPixel);
         const next = Math.max(i + 1, gallop(times, i, hi, from + (x + 1) * perPixel));
-        line[x] = mix(background, colour, Math.min(1, 0.55 + 0.15 * (next - i)));
+        line[x] = line[x + 1] = mix(background, colour, Math.min(1, 0.55 + 0.15 * (next - i)));
         i = next;
     }
     pixels.repeat(y, y + h);

@@ -8,10 +8,10 @@ import { Table } from './table.js';
 const SLOWEST = 20;
 
 // [{name, slices}] of a kind, the slices by length.
-function byName(trace, kind) {
+function byName(trace, kind, span) {
     const groups = new Map();
     for (let i = 0; i < trace.nslices; i++) {
-        if (trace.slice_kind[i] !== kind)
+        if (trace.slice_kind[i] !== kind || !trace.touches(i, span))
             continue;
         let list = groups.get(trace.slice_name[i]);
         if (!list)
@@ -80,8 +80,8 @@ function table(app, groups, caption, empty) {
 
 export function build(app) {
     const { trace } = app;
-    return [table(app, byName(trace, SLICE_TASK), 'Tasks',
+    return [table(app, byName(trace, SLICE_TASK, app.span), 'Tasks',
         'This trace has no tasks. prof_task_begin() and prof_task_end() in prof/trace.h make them.'),
-    table(app, byName(trace, SLICE_REGION), 'Regions',
+    table(app, byName(trace, SLICE_REGION, app.span), 'Regions',
         'This trace has no regions. PROF_REGION("name") in prof/trace.h marks one.')];
 }

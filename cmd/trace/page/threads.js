@@ -3,16 +3,16 @@ import { CLASSES, EITHER, UNKNOWN, IO, LOCK, OTHER, RUNNABLE, RUNNING, SLEEP, ST
 import { Table, figure } from './table.js';
 import { brief, count, duration } from './format.js';
 import { el, jump } from './dom.js';
-import { SLICE_SYSCALL } from './trace.js';
+import { SLICE_SYSCALL, Trace } from './trace.js';
 
 const SHOWN = [RUNNING, RUNNABLE, LOCK, WAIT, IO, SLEEP, OTHER, EITHER, UNKNOWN];
 
-// Number, shortest and longest stretch in each class.
-function stretches(trace, thread) {
+// Number, shortest and longest stretch in each class, as far as they lie within the span.
+function stretches(trace, thread, span) {
     const n = new Float64Array(CLASSES), min = new Float64Array(CLASSES).fill(Infinity), max = new Float64Array(CLASSES);
-    const [lo, hi] = trace.statesOf(thread);
+    const [lo, hi] = trace.statesWithin(thread, ...span);
     for (let i = lo; i < hi; i++) {
-        const c = trace.state_class[i], length = trace.state_end[i] - trace.state_start[i];
+        const c = trace.state_class[i], length = Trace.overlap(trace.state_start[i], trace.state_end[i], span);
         n[c]++;
         min[c] = Math.min(min[c], length);
         max[c] = Math.max(max[c], length);
@@ -20,22 +20,23 @@ function stretches(trace, thread) {
     return { n, min, max };
 }
 
-function systemCalls(trace, thread) {
+function systemCalls(trace, thread, span) {
     const out = { n: 0, time: 0 };
     for (const row of trace.threadRows[thread])
-        for (let i = trace.row_first[row]; i < trace.row_first[row + 1]; i++)
+        for (let [i, end] = trace.slicesWithin(row, ...span); i < end; i++)
             if (trace.slice_kind[i] === SLICE_SYSCALL) {
                 out.n++;
-                out.time += trace.length(i);
+                out.time += trace.lengthWithin(i, span);
             }
     return out;
 }
 
-export function analyse(trace) {
+export function analyse(trace, span) {
     return Array.from({ length: trace.nthreads }, (_, thread) => ({
-        thread, times: trace.times(thread), ...stretches(trace, thread), calls: systemCalls(trace, thread),
-        life: trace.thread_end[thread] - trace.thread_start[thread],
-    }));
+        thread, times: trace.times(thread, ...span), ...stretches(trace, thread, span),
+        calls: systemCalls(trace, thread, span),
+        life: Trace.overlap(trace.thread_start[thread], trace.thread_end[thread], span),
+    })).filter((row) => row.life > 0);
 }
 
 function grouped(trace, rows) {
@@ -99,7 +100,7 @@ function threadTable(app, rows, caption) {
 }
 
 export function build(app) {
-    const rows = analyse(app.trace);
+    const rows = analyse(app.trace, app.span);
     return [groupTable(app, rows), threadTable(app, rows,
         'Every thread: time in each state, and below it the shortest, average and longest stretch'),
     el('p', { class: 'dim' }, used(rows).map((c) => `${STATES[c].name}: ${STATES[c].what}`).join('. '), '.')];

@@ -210,6 +210,19 @@ export class Trace {
         return out;
     }
 
+    // How much of an interval lies between from and to.
+    static overlap(start, end, [from, to]) {
+        return Math.max(0, Math.min(end, to) - Math.max(start, from));
+    }
+
+    lengthWithin(slice, span) {
+        return Trace.overlap(this.slice_start[slice], this.slice_end[slice], span);
+    }
+
+    touches(slice, [from, to]) {
+        return this.slice_start[slice] < to && this.slice_end[slice] > from;
+    }
+
     length(slice) {
         return this.slice_end[slice] - this.slice_start[slice];
     }
