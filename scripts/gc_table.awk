@@ -66,7 +66,9 @@ function against_all(way,   r, sure, least, quicker, settings, factor, low, high
         if (factor < low_memory) low_memory = factor
         if (factor > high_memory) high_memory = factor
     }
-    if (wins_needed(rounds) > rounds) return
+    if (wins_needed(rounds) > rounds)
+        return sprintf("%s: %s to %s the collector's memory; %d rounds are too few to tell times apart", names[way], times(low_memory),
+            times(high_memory), rounds)
     if (quicker < settings)
         return names[way] ": less time than " quicker + 0 " of the collector's " settings " settings, as far as the rounds carry"
     return sprintf("%s: %.0f to %.0f %% less time than the collector with any setting (at least %d of %d rounds), %s to %s the memory",
@@ -97,7 +99,7 @@ function print_row(r,   has) {
         cell(10, wall_median[r], "%.0f ms"), cell(10, peak_median[r], "%.1f MiB")
 }
 
-function verdict(   low, high, r, d, good, ways, words, i) {
+function verdict(   low, high, r, d, good, ways, i) {
     low = find("GOGC=50"); high = find("GOGC=200")
     good = 1
     for (r = 0; r < nrows; r++)
@@ -117,10 +119,8 @@ function verdict(   low, high, r, d, good, ways, words, i) {
         times(runs_median[low] / runs_median[high]), runs_median[high], runs_median[low],
         times(peak_median[high] / peak_median[low]), time_words(high, low)
     split("pool arena", ways, " ")
-    for (i = 1; i <= 2; i++) {
-        words = against_all(find(ways[i]))
-        if (words != "") print "verdict: " words
-    }
+    for (i = 1; i <= 2; i++)
+        print "verdict: " against_all(find(ways[i]))
     return 0
 }
 

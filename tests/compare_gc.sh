@@ -46,7 +46,8 @@ table
 like "nor where the sign changes" "$out" '^verdict: GOGC=200 .*; no difference in time that the rounds carry$'
 runs 5 '150 + i'
 table
-like "five rounds can carry nothing" "$out" '; 5 rounds are too few to tell their times apart$'
+like "five rounds can carry nothing" "$out" '^verdict: GOGC=200 .*; 5 rounds are too few to tell their times apart$'
+like "about the pool neither" "$out" "^verdict: pool: 0\.1x to 0\.8x the collector's memory; 5 rounds are too few to tell times apart\$"
 runs 9 '150 + i'
 sed -i -E 's/^(0 [0-9]+ abc [0-9]+ 40) 24 24/\1 30 24/' "$tmp/runs"
 table
