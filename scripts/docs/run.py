@@ -154,14 +154,15 @@ def part(block, lines):
 
 def form(line):
     """A line without what differs from run to run: numbers, and the spaces that align them."""
-    return " ".join(re.sub(r"[0-9][0-9.,:%a-zµ/-]*", "#", line).split())
+    return "".join(re.sub(r"[0-9][0-9.,:%a-zµ/-]*", "#", line).split())
 
 
 def keeps_form(shown, printed):
-    """Whether enough of the lines of the guide have their like in what was printed now."""
-    forms = {form(line) for line in printed}
-    lines = [form(line) for line in shown if line not in ("", "...")]
-    return not lines or sum(line in forms for line in lines) * 3 >= len(lines)
+    """Whether enough lines of one of the two have their like in the other: a short run prints less, a long one more."""
+    old = [form(line) for line in shown if line not in ("", "...")]
+    new = [form(line) for line in printed if line]
+    alike = lambda some, others: sum(line in set(others) for line in some) * 3 >= len(some)  # noqa: E731
+    return not old or alike(old, new) or bool(new) and alike(new, old)
 
 
 class Runner:
@@ -189,7 +190,10 @@ class Runner:
             return None
         setting = f"export {block.get('quick')}; " if self.check and block.get("quick") else ""
         command = setting + command
+        begun = time.monotonic()
         status, lines = self.place.run_on(command, background) if background else self.place.run(command)
+        if os.environ.get("DOCS_TIMES"):
+            print(f"# {time.monotonic() - begun:6.2f} s  {command}", file=sys.stderr)
         self.seen[key] = lines
         return status, lines
 
