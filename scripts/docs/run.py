@@ -33,7 +33,7 @@ QUICKER = [(r"\bDURATION=\d+s", "DURATION=1s"), (r"\bseconds=\d+", "seconds=1"),
 PORTS = {"PORT_CPU": 18080, "PORT_HEAP": 18081, "PORT_SERVER": 18082, "PORT_BLOCK": 18083, "PORT_MUTEX": 18084,
          "PORT_LATEST": 18086, "PORT_TRACE": 18085, "PORT_DIFF": 18087, "PORT_FIB_BEFORE": 18090, "PORT_FIB_AFTER": 18091,
          "PORT_ALLOC_BEFORE": 18092, "PORT_ALLOC_AFTER": 18093, "PORT_MUTEX_BEFORE": 18094, "PORT_MUTEX_AFTER": 18095}
-SERVER_PORT = 6060
+SERVER_PORT, SECOND_PORT = 6060, 6061
 
 
 class Place:
@@ -58,7 +58,7 @@ class Place:
     def _choose_ports(self):
         """A run of ports of our own: those of the guides may be taken by somebody who follows them just now."""
         base = 21000 + os.getpid() * 40 % 10000
-        self.ports = {SERVER_PORT: base}
+        self.ports = {SERVER_PORT: base, SECOND_PORT: base + 30}
         for port in sorted(set(PORTS.values())):
             self.ports[port] = base + 1 + port - 18080
         self.environment = {k: os.environ[k] for k in ("PATH", "HOME", "LANG", "CC") if k in os.environ}
