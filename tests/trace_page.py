@@ -1,14 +1,14 @@
 """The checks of tests/trace_page.sh, in a browser; prints TAP. Figures come from the traces' makers (tests/trace_story.h,
 tests/trace_make.c), or are worked out here in another way than the page does it.
 
-    trace_page.py URL_OF_STORY URL_OF_SHOP
+    trace_page.py URL_OF_STORY URL_OF_SHOP URL_OF_A_RECORDED_TRACE
 """
 import sys
 import traceback
 
 from browser import Browser, Failed
 
-STORY, SHOP = sys.argv[1:3]
+STORY, SHOP, REAL = sys.argv[1:4]
 READY = "document.body && document.body.dataset.state === 'ready'"
 count = failed = 0
 
@@ -313,6 +313,21 @@ def check_tasks(page):
     press(page, 'Timeline', 'nav')
 
 
+def check_real(page):
+    open_page(page, REAL)
+    frame(page)
+    threads = page.run('traceApp.trace.nthreads')
+    ok('a recorded trace has its threads', threads >= 5, threads)
+    lives = page.run('''[...Array(traceApp.trace.nthreads).keys()].map((t) => traceApp.trace.times(t).reduce((a, b) => a + b, 0) -
+        (traceApp.trace.thread_end[t] - traceApp.trace.thread_start[t]))''')
+    ok('whose states fill their lives', all(abs(life) < 10 for life in lives), lives)
+    press(page, 'Locks', 'nav')
+    waits = int(cells(page, 'locks', 0, 0)[3])
+    ok('and the lock that they waited for', waits >= 4, waits)
+    page.run("document.querySelector('#locks .fold').click()")
+    contains('with the place in the source', text(page, '#locks .stack'), 'PyThread_acquire_lock')
+
+
 def check_looks(width, dark):
     with Browser(width, 900, dark) as page:
         open_page(page, SHOP)
@@ -331,7 +346,8 @@ def check_looks(width, dark):
 def main():
     try:
         with Browser(1280, 900) as page:
-            for check in (check_drawn, check_click, check_selection, check_zoom, check_search, check_tables, check_shop):
+            for check in (check_drawn, check_click, check_selection, check_zoom, check_search, check_tables, check_shop,
+                          check_real):
                 check(page)
             # The browser's advice on getImageData is on what is done here.
             equal('the scripts run without complaint', [c for c in page.complaints if 'getImageData' not in c], [])

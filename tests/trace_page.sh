@@ -12,8 +12,25 @@ if ! "$make" story >"$tmp/story.pftrace" || ! "$make" 20000 8 >"$tmp/shop.pftrac
     not_ok "traces can be made" "failed: $make"
     done_testing
 fi
+# A real one: threads that take turns with a lock, as recorded.
+cat >"$tmp/turns.py" <<'PYTHON'
+import threading, time
+lock = threading.Lock()
+def turn():
+    for _ in range(10):
+        with lock:
+            time.sleep(0.002)
+threads = [threading.Thread(target=turn) for _ in range(4)]
+for t in threads: t.start()
+for t in threads: t.join()
+PYTHON
+run "$BIN/prof" run -trace "$tmp/real.pftrace" -- /usr/bin/python3 "$tmp/turns.py"
+((rc == 0)) || {
+    not_ok "a trace can be recorded" "status: $rc" "$out$err"
+    done_testing
+}
 urls=()
-for name in story shop; do
+for name in story shop real; do
     "$BIN/trace" -http=127.0.0.1:0 "$tmp/$name.pftrace" </dev/null >"$tmp/$name.out" 2>"$tmp/$name.err" &
     children+=("$!")
     wait_for 20 grep -q 'http://' "$tmp/$name.out" || {

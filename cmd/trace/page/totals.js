@@ -69,7 +69,7 @@ export function totalsPanel(app, [from, to]) {
     const whole = sums.reduce((a, b) => a + b, 0);
     return [el('section', {}, el('h2', {}, `Selection: ${duration(to - from)}`),
         el('p', { class: 'dim' }, `${moment(from)} to ${moment(to)}, ${threads.length} thread${
-            threads.length === 1 ? '' : 's'} shown. `, jump('zoom in (z)', () => timeline.zoomToChosen()), ' ',
+            threads.length === 1 ? '' : 's'} shown. `, jump('zoom in (z)', () => timeline.zoomToChosen()), ' · ',
         jump('its threads', () => app.go('threads'))),
         stateTable(sums, whole)), el('section', { class: 'grow' }, sliceTable(app, sliceTotals(trace, rows, from, to)))];
 }
