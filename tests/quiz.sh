@@ -71,13 +71,31 @@ quiz 5 9540x 2.6% fib_recursive
 exits "step 5, about a comparison" 0
 quiz 5 9,000 2 fib_recursive
 exits "about right is right" 0
+if [[ -x $LIB/../tests/trace_make ]]; then
+    mkdir "$PROFILES/trace"
+    "$LIB/../tests/trace_make" 5000 4 >"$PROFILES/trace/a.trace"
+    quiz 4 "$("$BIN/trace" -summary "$PROFILES/trace/a.trace" | awk '$1 == "threads" { print $2; exit }')" serve write x send_all x
+    like "step 4, about a trace" "$out" '^[123] of 3 are right'
+    like "who ran" "$(grep -A2 '^2\.' <<<"$out")" '^Right: serve'
+fi
+mkdir "$PROFILES/gc"
+cat >"$PROFILES/gc/compare_20260101-000000.txt" <<'EOT'
+  memory from               collections    formula    all pauses  the longest   wall time  peak memory
+  GOGC=50                            11         11       17.6 ms      4.64 ms       83 ms    18.2 MiB
+  GOGC=200                            2          2        6.8 ms      3.59 ms       51 ms    26.5 MiB
+  GOGC=off                            0          0        0.0 ms      0.00 ms       65 ms    36.7 MiB
+
+  malloc                              -          -             -            -       30 ms    14.8 MiB
+EOT
+quiz 7 11 2 GOGC=off
+exits "step 7, about the collector" 0
 echo rubbish >"$PROFILES/cpu/cpu.pprof"
 quiz 1 x
 exits "a damaged profile" 1
 one_line "is one line" "$err"
 quiz 0 x
 exits "a step without a quiz" 2
-like "those that have one are named" "$err" 'there is no quiz for step 0; there are: 1 2 3 '
+like "those that have one are named" "$err" 'there is no quiz for step 0; there are: 1 2 3 4 5 7'
 quiz x
 exits "no step" 2
 

@@ -92,6 +92,39 @@ questions_3() {
     [[ -z $mutex ]] || ask_largest q_mutex "$mutex" -hide=pthread_
 }
 
+questions_4() {
+    local file
+    file=$(newest "$PROFILES"/trace/*)
+    [[ $file ]] || return 0
+    "$BIN/trace" -summary "$file" >"$work/summary" 2>"$work/err" || fail "$(tail -n 1 "$work/err")"
+    expected=$(awk '$1 == "threads" { print $2; exit }' "$work/summary")
+    tolerance=0
+    ask answers_number "$(t q_threads "$file")" "$(t hint_summary)" "$expected" "bin/trace -summary $file"
+    # The table is sorted by the time that the threads ran.
+    accepted=$(awk '/^Threads by start function/ { mine = NR + 2 } NR == mine { print $1; exit }' "$work/summary")
+    [[ -z $accepted || $accepted == '(not' ]] || ask answers_name "$(t q_ran)" "$(t hint_ran)" "$accepted" "bin/trace -summary $file"
+    "$BIN/trace" -pprof=sync -o "$work/sync" "$file" 2>/dev/null || return 0
+    accepted=$(rows "$work/sync" -hide=pthread_ | largest 1)
+    [[ -z $accepted ]] || ask answers_name "$(t q_waited)" "$(t hint_waited)" "$(head -n 1 <<<"$accepted")" \
+        "bin/trace -pprof=sync -o sync.pprof $file && bin/top -hide=pthread_ sync.pprof"
+}
+
+# The collector's comparison: a table whose rows are settings.
+questions_7() {
+    local file
+    file=$(newest "$PROFILES"/gc/compare_*.txt)
+    [[ $file ]] || return 0
+    tolerance=0
+    expected=$(awk '$1 == "GOGC=50" { print $2; exit }' "$file")
+    ask answers_number "$(t q_collections 50)" "$(t hint_collections)" "$expected" "cat $file"
+    expected=$(awk '$1 == "GOGC=200" { print $2; exit }' "$file")
+    ask answers_number "$(t q_collections 200)" "$(t hint_gogc)" "$expected" "cat $file"
+    # All rows: the memory in MiB is the last but one word.
+    accepted=$(awk '$NF == "MiB" { name = $1; if ($2 == "limit") name = $1 " " $2 " " $3; print $(NF - 1) "\t" name }' "$file" |
+        sort -gr | awk -F'\t' 'NR == 1 { most = $1 } $1 >= 0.97 * most { sub(/,/, "", $2); print $2 }')
+    [[ -z $accepted ]] || ask answers_name "$(t q_most_memory)" "$(t hint_most_memory)" "$(head -n 1 <<<"$accepted")" "cat $file"
+}
+
 # The newest comparison of a lab: what its report says.
 questions_5() {
     local report lab verdict
