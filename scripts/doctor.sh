@@ -164,7 +164,7 @@ check_limits() {
 build_programs() {
     [[ -x $BIN/doctor && -x $BIN/bench ]] && return 0
     [[ ${DOCTOR_BUILD:-1} == 1 ]] && scripts/deps.sh --check build >/dev/null 2>&1 || return 1
-    progress "building"
+    say "  (the programs are not built yet; building them takes some seconds more)"
     ${MAKE:-make} --no-print-directory -s build -j"$(nproc)" >"$work/build" 2>&1
 }
 
