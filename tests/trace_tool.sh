@@ -86,7 +86,8 @@ events() { # FILTER: how many events it lets through
     jq "[.traceEvents[] | select($1)] | length" "$tmp/story.json"
 }
 holds "JSON is valid" jq -e .traceEvents "$tmp/story.json"
-is "slices" "$(events '.ph == "X" and .pid == 100')" 10
+is "slices" "$(events '.ph == "X" and .pid == 100')" 8
+is "tasks" "$(events '.ph == "b" and .id == 1 and .ts == 12000')-$(events '.ph == "e" and .id == 1 and .ts == 31000')" 1-1
 is "runs on CPUs" "$(events '.ph == "X" and .pid == 0')" 7
 is "flow: from" "$(events '.ph == "s" and .tid == 101 and .ts == 22000')" 1
 is "flow: to" "$(events '.ph == "f" and .tid == 102')" 1
@@ -128,6 +129,7 @@ exits "a trace that is cut short is shown" 0
 like "and called so" "$out" 'note +the file is cut short'
 run "$trace" -summary <(cat "$story")
 exits "a pipe is read to its end" 0
+is "standard input" "$("$trace" -summary - <"$story" | grep -c '^  cook 102 ')" 1
 
 # ---- flags -----------------------------------------------------------------------------------------
 misuse() { # NAME REGEX ARGS...

@@ -94,7 +94,8 @@ static void put_names(struct json *j)
             put_meta(j, "thread_name", t->threads[i].pid, t->threads[i].tid,
                      trace_text(t, t->threads[i].name));
     for (uint32_t i = 0; i < t->ntracks; i++)
-        if (t->tracks[i].thread == TRACE_NONE && t->tracks[i].slices.n && view_track(j->v, i))
+        if (t->tracks[i].thread == TRACE_NONE && t->tracks[i].kind != TRACE_TRACK_TASK &&
+            t->tracks[i].slices.n && view_track(j->v, i))
             put_meta(j, "thread_name", t->pid, tid_of(j, &t->tracks[i]),
                      trace_text(t, t->tracks[i].name));
     if (t->ncpus)
@@ -184,16 +185,10 @@ static void put_value(struct json *j, bool *first, const struct trace_slice *s)
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
-static void put_slice(struct json *j, const struct trace_slice *s)
+static void put_slice_rest(struct json *j, const struct trace_slice *s)
 {
-    const struct trace_track *track = &j->t->tracks[s->track];
     bool first = true;
 
-    if (!view_has(j->v, s->start_ns, s->end_ns) || !view_track(j->v, s->track))
-        return;
-    put_begin(j, "X", pid_of(j, track), tid_of(j, track));
-    put_time(j, "ts", s->start_ns - j->t->start_ns);
-    put_time(j, "dur", s->end_ns - s->start_ns);
     put_name(j, trace_text(j->t, s->name));
     put_category(j, s->category);
     put_value(j, &first, s);
@@ -202,6 +197,33 @@ static void put_slice(struct json *j, const struct trace_slice *s)
     put_args(j, &first, s->args);
     put_stack(j, &first, s->stack);
     fputs(first ? "}" : "}}", j->f);
+}
+
+/* Tasks overlap as they like: a beginning and an end with the same id. */
+static void put_task(struct json *j, const struct trace_slice *s)
+{
+    for (int end = 0; end < 2; end++) {
+        put_begin(j, end ? "e" : "b", j->t->pid, j->t->pid);
+        put_time(j, "ts", (end ? s->end_ns : s->start_ns) - j->t->start_ns);
+        fprintf(j->f, ",\"id\":%" PRIu64, s->value);
+        put_slice_rest(j, s);
+    }
+}
+
+static void put_slice(struct json *j, const struct trace_slice *s)
+{
+    const struct trace_track *track = &j->t->tracks[s->track];
+
+    if (!view_has(j->v, s->start_ns, s->end_ns) || !view_track(j->v, s->track))
+        return;
+    if (s->kind == TRACE_SLICE_TASK) {
+        put_task(j, s);
+        return;
+    }
+    put_begin(j, "X", pid_of(j, track), tid_of(j, track));
+    put_time(j, "ts", s->start_ns - j->t->start_ns);
+    put_time(j, "dur", s->end_ns - s->start_ns);
+    put_slice_rest(j, s);
 }
 
 static void put_instant_value(struct json *j, bool *first, const struct trace_instant *i)

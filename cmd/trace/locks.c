@@ -10,7 +10,7 @@
 
 enum { SHOWN_LOCKS = 20, SHOWN_THREADS = 4, SHOWN_FRAMES = 4 };
 
-enum role { WAITED, HELD, ROLES };
+enum role { WAITED, HELD, ENDED };
 
 struct lock {
     uint64_t address;
@@ -58,7 +58,7 @@ static uint32_t lock_of(struct locks *l, const struct trace_slice *wait)
 
 static void add_use(struct locks *l, uint32_t lock, enum role role, uint32_t thread, int64_t ns)
 {
-    uint64_t key = (uint64_t)lock << 33 | (uint64_t)role << 32 | thread;
+    uint64_t key = (uint64_t)lock << 34 | (uint64_t)role << 32 | thread;
     uint32_t i = id_map_get(&l->use_of, key);
 
     if (i == TRACE_NONE) {
@@ -87,7 +87,10 @@ static void add_wait(struct locks *l, uint32_t slice)
         lock->longest = slice;
     tally_add(&lock->waits, ns);
     add_use(l, i, WAITED, l->v->t->tracks[s->track].thread, ns);
-    add_use(l, i, HELD, s->holder, ns);
+    if (s->holder != TRACE_NONE)
+        add_use(l, i, HELD, s->holder, ns);
+    if (s->waker != TRACE_NONE)
+        add_use(l, i, ENDED, s->waker, ns);
     add_change(l, s->end_ns, i, -1);
     add_change(l, s->start_ns, i, 1);
 }
@@ -135,8 +138,11 @@ static int by_use(const void *a, const void *b)
     return (x->tally.sum_ns < y->tally.sum_ns) - (x->tally.sum_ns > y->tally.sum_ns);
 }
 
-static void print_uses(const struct locks *l, uint32_t lock, enum role role)
+/* False: there is nobody. */
+static bool print_uses(const struct locks *l, uint32_t lock, enum role role)
 {
+    static const char *const titles[] = {
+        [WAITED] = "waited:", [HELD] = "held by:", [ENDED] = "waits ended by:"};
     uint32_t first = 0, n = 0;
 
     while (first < l->nuses && (l->uses[first].lock != lock || l->uses[first].role != role))
@@ -144,7 +150,9 @@ static void print_uses(const struct locks *l, uint32_t lock, enum role role)
     while (first + n < l->nuses && l->uses[first + n].lock == lock &&
            l->uses[first + n].role == role)
         n++;
-    printf("    %s", role == WAITED ? "waited:" : "held by:");
+    if (n == 0)
+        return false;
+    printf("    %s", titles[role]);
     for (uint32_t i = 0; i < n && i < SHOWN_THREADS; i++) {
         const struct use *u = &l->uses[first + i];
         printf("%s %s (%" PRIu64 " x, %s)", i ? "," : "", thread_label(l->v->t, u->thread),
@@ -153,6 +161,7 @@ static void print_uses(const struct locks *l, uint32_t lock, enum role role)
     if (n > SHOWN_THREADS)
         printf(" and %u more", n - SHOWN_THREADS);
     putchar('\n');
+    return true;
 }
 
 static void print_place(const struct trace *t, uint32_t slice)
@@ -206,9 +215,10 @@ static void print_all(struct locks *l)
     print_table(l, order, n);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t lock = (uint32_t)(order[i] - l->locks);
-        printf("  0x%" PRIx64 "\n", order[i]->address);
+        printf("  0x%" PRIx64 ", %s\n", order[i]->address, trace_text(l->v->t, order[i]->name));
         print_uses(l, lock, WAITED);
-        print_uses(l, lock, HELD);
+        if (!print_uses(l, lock, HELD))
+            print_uses(l, lock, ENDED);
         print_place(l->v->t, order[i]->longest);
     }
     free(order);

@@ -28,7 +28,7 @@ static const char help[] =
     "usage: trace [flags] FILE\n"
     "Looks at an execution trace: of libprof (-trace, prof run -trace, /debug/pprof/trace), or "
     "what it\n"
-    "understands of any Perfetto trace. A file that is gzip'd is unpacked.\n"
+    "understands of any Perfetto trace. A file that is gzip'd is unpacked; - is standard input.\n"
     "\n"
     "What to do with it:\n"
     "  (no flag)           show it in the browser: a timeline, and the tables\n"

@@ -217,7 +217,6 @@ struct trace {
     int64_t wall_ns;       /* CLOCK_REALTIME at start_ns; 0: unknown */
     bool has_sched;        /* there are switch records */
     bool truncated;        /* the file ends within a packet, or is damaged from there */
-    bool foreign;          /* not written by libprof */
     uint32_t process_name; /* string */
     int32_t pid;           /* of the process with most threads */
 

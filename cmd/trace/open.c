@@ -15,7 +15,7 @@
 
 /* What a byte of a file takes in memory at most, roughly; and how many bytes are read in any case.
  */
-enum { MEMORY_FACTOR = 4, ALWAYS_BYTES = 64 << 20 };
+enum { MEMORY_FACTOR = 3, ALWAYS_BYTES = 64 << 20 };
 enum { PROGRESS_AFTER_NS = 2000000000 };
 
 typedef void progress_fn(size_t done, size_t size);
@@ -154,8 +154,9 @@ static struct trace *open_fd(int fd, const char *path, progress_fn *progress,
 
 struct trace *trace_open(const char *path, bool progress, char error[TRACE_ERROR_BYTES])
 {
+    if (strcmp(path, "-") == 0)
+        path = "/dev/stdin";
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-
     if (fd < 0) {
         snprintf(error, TRACE_ERROR_BYTES, "%s", strerror(errno));
         return NULL;

@@ -8,8 +8,9 @@
 #include <string.h>
 
 enum { SHOWN_THREADS = 50, SHOWN_FUNCTIONS = 30 };
-/* In the place of a string. */
+/* In the place of a start function that is not known: there are far fewer strings. */
 #define MAIN_THREAD (UINT32_MAX - 1)
+#define BY_NAME     (UINT32_C(1) << 31) /* and the thread's name */
 
 struct times {
     int64_t life_ns, state_ns[TRACE_STATES];
@@ -40,18 +41,26 @@ struct account {
     struct times *threads; /* of each thread of the trace */
 };
 
-/* The first thread has no start function that anybody names: main is one. */
+/* main's thread has no start function that anybody names, and others began before the trace did. */
 static uint32_t function_of(const struct trace_thread *thread)
 {
-    return thread->start_function == 0 && thread->tid == thread->pid ? MAIN_THREAD
-                                                                     : thread->start_function;
+    if (thread->start_function)
+        return thread->start_function;
+    return thread->tid == thread->pid ? MAIN_THREAD : BY_NAME | thread->name;
 }
 
+/* In a buffer that is used again. */
 static const char *function_text(const struct trace *t, uint32_t function)
 {
-    return function == MAIN_THREAD ? "(main thread)"
-           : function              ? trace_text(t, function)
-                                   : "(not known)";
+    static char text[80];
+
+    if (function == MAIN_THREAD)
+        return "(main thread)";
+    if (!(function & BY_NAME))
+        return trace_text(t, function);
+    const char *name = trace_text(t, function & ~BY_NAME);
+    snprintf(text, sizeof text, "(%s)", *name ? name : "not known");
+    return text;
 }
 
 static void add_times(struct times *to, const struct times *from)
