@@ -187,6 +187,7 @@ PORT_CPU  ?= 18080
 PORT_HEAP ?= 18081
 
 include scripts/server.mk
+include scripts/trace.mk
 include scripts/trace_page.mk
 
 ##@ Step 5: before and after

@@ -149,6 +149,11 @@ static const char *set_mutexprofilefraction(struct bench_options *o, const char 
     return bench_parse_int(v, 0, &o->mutex_fraction) ? NULL : "a number (0: off)";
 }
 
+static const char *set_trace(struct bench_options *o, const char *v)
+{
+    return set_path(&o->profile[BENCH_PROFILE_TRACE], v);
+}
+
 static const struct flag flags[] = {
     {"bench", "REGEXP", "run the benchmarks whose name matches, element by element between slashes",
      set_bench},
@@ -167,6 +172,7 @@ static const struct flag flags[] = {
      set_blockprofilerate},
     {"mutexprofile", "FILE", "write a profile of who kept others waiting", set_mutexprofile},
     {"mutexprofilefraction", "N", "sample one contention in N (1: all)", set_mutexprofilefraction},
+    {"trace", "FILE", "write an execution trace; bin/trace FILE shows it", set_trace},
     {"list", "REGEXP", "print the names that match and run nothing", set_list},
     {"run", "REGEXP", "for go test's sake: it chooses tests, and there are none here", set_run},
     {"timeout", "D", "give up after the duration D, with exit status 1 (0: never)", set_timeout},

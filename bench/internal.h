@@ -42,6 +42,7 @@ enum bench_profile {
     BENCH_PROFILE_MEM,
     BENCH_PROFILE_BLOCK,
     BENCH_PROFILE_MUTEX,
+    BENCH_PROFILE_TRACE, /* the last of them */
     BENCH_PROFILES
 };
 

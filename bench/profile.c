@@ -2,6 +2,7 @@
  * run, for it would be a pity to find out after. A profile is written beside its file and renamed,
  * so that a file is whole or not there. */
 #include "bench/internal.h"
+#include "prof/trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,18 +19,33 @@ static const struct {
     [BENCH_PROFILE_MEM] = {"-memprofile", "allocs"},
     [BENCH_PROFILE_BLOCK] = {"-blockprofile", "block"},
     [BENCH_PROFILE_MUTEX] = {"-mutexprofile", "mutex"},
+    [BENCH_PROFILE_TRACE] = {"-trace", NULL},
 };
 
+/* Files to be removed if this ends now: the trace, which is written all the time, and the profile
+ * that is written just now. */
 static pthread_mutex_t unfinished_lock = PTHREAD_MUTEX_INITIALIZER;
-static char unfinished[PATH_MAX]; /* a file to be removed if this ends now; under unfinished_lock */
+static char unfinished[2][PATH_MAX]; /* under unfinished_lock */
+static int trace_fd = -1;
+
+static char *unfinished_of(int kind)
+{
+    return unfinished[kind == BENCH_PROFILE_TRACE];
+}
+
+static void remove_unfinished(int kind)
+{
+    pthread_mutex_lock(&unfinished_lock);
+    if (*unfinished_of(kind))
+        unlink(unfinished_of(kind));
+    *unfinished_of(kind) = '\0';
+    pthread_mutex_unlock(&unfinished_lock);
+}
 
 void bench_profiles_abort(void)
 {
-    pthread_mutex_lock(&unfinished_lock);
-    if (*unfinished)
-        unlink(unfinished);
-    *unfinished = '\0';
-    pthread_mutex_unlock(&unfinished_lock);
+    remove_unfinished(BENCH_PROFILE_TRACE);
+    remove_unfinished(BENCH_PROFILE_CPU);
 }
 
 /* Whether path is something that a rename would destroy: a device, a pipe. Those are written as
@@ -48,7 +64,7 @@ static const char *target_of(const char *path, char real[static PATH_MAX])
 }
 
 /* A new file beside path, or a negative errno. */
-static int create_unfinished_locked(const char *path)
+static int create_unfinished_locked(int kind, const char *path)
 {
     char real[PATH_MAX], name[PATH_MAX];
     int len = snprintf(name, sizeof(name), "%s.%d.tmp", target_of(path, real), (int)getpid());
@@ -59,12 +75,12 @@ static int create_unfinished_locked(const char *path)
     int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
         return -errno;
-    strcpy(unfinished, name);
+    strcpy(unfinished_of(kind), name);
     return fd;
 }
 
 /* The file to write to, or a negative errno. */
-static int open_beside(const char *path)
+static int open_beside(int kind, const char *path)
 {
     struct stat st;
 
@@ -75,23 +91,23 @@ static int open_beside(const char *path)
     if (stat(path, &st) == 0 && (S_ISDIR(st.st_mode) || access(path, W_OK) < 0))
         return S_ISDIR(st.st_mode) ? -EISDIR : -errno;
     pthread_mutex_lock(&unfinished_lock);
-    int fd = create_unfinished_locked(path);
+    int fd = create_unfinished_locked(kind, path);
     pthread_mutex_unlock(&unfinished_lock);
     return fd;
 }
 
 /* Gives the file that was written its name. */
-static int finish_file(const char *path)
+static int finish_file(int kind, const char *path)
 {
-    char real[PATH_MAX];
+    char real[PATH_MAX], *written = unfinished_of(kind);
     int err = 0;
 
     pthread_mutex_lock(&unfinished_lock);
-    if (*unfinished && rename(unfinished, target_of(path, real)) < 0) {
+    if (*written && rename(written, target_of(path, real)) < 0) {
         err = -errno;
-        unlink(unfinished);
+        unlink(written);
     }
-    *unfinished = '\0';
+    *written = '\0';
     pthread_mutex_unlock(&unfinished_lock);
     return err;
 }
@@ -102,7 +118,7 @@ int bench_profiles_check(const struct bench_options *o)
         if (!o->profile[i])
             continue;
         int fd = is_special(o->profile[i]) ? open("/dev/null", O_WRONLY | O_CLOEXEC)
-                                           : open_beside(o->profile[i]);
+                                           : open_beside(i, o->profile[i]);
         if (fd < 0)
             return bench_complain(
                 2, "%s %s: %s: name a file in a folder that exists and that you may write to",
@@ -113,6 +129,17 @@ int bench_profiles_check(const struct bench_options *o)
     return 0;
 }
 
+static int start_trace(const char *path)
+{
+    int err;
+
+    trace_fd = open_beside(BENCH_PROFILE_TRACE, path);
+    err = trace_fd < 0 ? trace_fd : prof_trace_start(trace_fd, NULL);
+    if (err)
+        bench_profiles_abort();
+    return err ? bench_complain(1, "cannot start the trace: %s", strerror(-err)) : 0;
+}
+
 int bench_profiles_start(const struct bench_options *o)
 {
     if (o->mem_rate > 0)
@@ -121,26 +148,35 @@ int bench_profiles_start(const struct bench_options *o)
         prof_set_block_rate_ns(o->block_rate_ns);
     if (o->profile[BENCH_PROFILE_MUTEX])
         prof_set_mutex_fraction(o->mutex_fraction);
-    if (!o->profile[BENCH_PROFILE_CPU])
-        return 0;
-    int err = prof_cpu_start(0);
-    return err ? bench_complain(1, "cannot start the CPU profile: %s", strerror(-err)) : 0;
+    int err = o->profile[BENCH_PROFILE_CPU] ? prof_cpu_start(0) : 0;
+    if (err)
+        return bench_complain(1, "cannot start the CPU profile: %s", strerror(-err));
+    return o->profile[BENCH_PROFILE_TRACE] ? start_trace(o->profile[BENCH_PROFILE_TRACE]) : 0;
+}
+
+/* fd negative: it could not be opened, and what runs is stopped all the same. */
+static int write_profile(int kind, int fd)
+{
+    if (kind == BENCH_PROFILE_TRACE)
+        return prof_trace_stop();
+    if (kind == BENCH_PROFILE_CPU)
+        return prof_cpu_stop(fd < 0 ? -1 : fd);
+    return fd < 0 ? 0 : prof_write(kinds[kind].profile, fd, 0);
 }
 
 static int write_one(const struct bench_options *o, int i)
 {
-    int fd = open_beside(o->profile[i]);
+    int fd = i == BENCH_PROFILE_TRACE ? trace_fd : open_beside(i, o->profile[i]);
     int err = fd < 0 ? fd : 0;
-    int written = kinds[i].profile ? (fd < 0 ? 0 : prof_write(kinds[i].profile, fd, 0))
-                                   : prof_cpu_stop(err ? -1 : fd);
+    int written = write_profile(i, fd);
 
     if (!err && written < 0)
         err = written;
     if (fd >= 0 && close(fd) < 0 && !err)
         err = -errno;
     if (!err)
-        err = finish_file(o->profile[i]);
-    bench_profiles_abort();
+        err = finish_file(i, o->profile[i]);
+    remove_unfinished(i);
     return err ? bench_complain(1, "%s %s: not written: %s", kinds[i].flag, o->profile[i],
                                 strerror(-err))
                : 0;
@@ -150,7 +186,8 @@ int bench_profiles_write(const struct bench_options *o)
 {
     int status = 0;
 
-    for (int i = 0; i < BENCH_PROFILES; i++)
+    /* The trace first: it is about the benchmarks, not about the writing of profiles. */
+    for (int i = BENCH_PROFILES; i-- > 0;)
         if (o->profile[i] && write_one(o, i))
             status = 1;
     return status;

@@ -2,6 +2,7 @@
  * it fails, skips or has sub-benchmarks; then, for each element of -cpu and each -count, calls with
  * more and more iterations until one has lasted for -benchtime. That last one is the result. */
 #include "bench/internal.h"
+#include "prof/trace.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -51,6 +52,7 @@ static void run_n(struct bench_state *s, int64_t n)
 {
     char before[sizeof(running)];
 
+    PROF_REGION_IN("benchmark", s->name);
     bench_running(before, sizeof(before));
     set_running(s->name);
     s->n = n;

@@ -1,6 +1,7 @@
 /* The way of a profile from a flag to a file: prepare, start, finish. */
 #include "cmd/profile.h"
 #include "prof/pprof.h"
+#include "prof/trace.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -44,7 +45,7 @@ static void finish(struct profile_output *p, int err)
         err = outfile_commit(&p->file);
     p->file.path = path;
     if (err)
-        give_up(p, "cannot write the profile", err);
+        give_up(p, "cannot write it", err);
 }
 
 void profile_finish_cpu(struct profile_output *p)
@@ -61,4 +62,19 @@ void profile_finish_named(struct profile_output *p, const char *name)
     if (err == -ENOENT)
         give_up(p, "libprof has no profile of that kind", err);
     finish(p, err);
+}
+
+void profile_start_trace(struct profile_output *p)
+{
+    if (!p->wanted)
+        return;
+    int err = prof_trace_start(p->file.fd, NULL);
+    if (err)
+        give_up(p, "cannot start the trace", err);
+}
+
+void profile_finish_trace(struct profile_output *p)
+{
+    if (p->wanted)
+        finish(p, prof_trace_stop());
 }

@@ -1,5 +1,5 @@
-/* Profiles of the program's own run, for -cpuprofile and -memprofile. For programs: what goes wrong
- * is said in one line and ends the program with 1. A NULL path is no profile. */
+/* Profiles of the program's own run, for -cpuprofile, -memprofile and -trace. For programs: what
+ * goes wrong is said in one line and ends the program with 1. A NULL path is no profile. */
 #ifndef CMD_PROFILE_H
 #define CMD_PROFILE_H
 
@@ -20,5 +20,9 @@ void profile_finish_cpu(struct profile_output *p);
 
 /* Writes a named profile (see prof_write), as it is now. */
 void profile_finish_named(struct profile_output *p, const char *name);
+
+/* An execution trace from here until profile_finish_trace. */
+void profile_start_trace(struct profile_output *p);
+void profile_finish_trace(struct profile_output *p);
 
 #endif

@@ -128,9 +128,8 @@ static void make_steps(struct work *k, const struct perfetto *p)
 {
     const struct prof_generation *g = p->chunk->generation;
     for (size_t i = 0; p->chunk->first && i < g->nrunning; i++)
-        if (g->running[i].kind == PROF_SWITCH_IN && g->running[i].time_ns < g->begin_ns)
-            k->steps[k->nsteps++] = (struct step){
-                .ns = g->begin_ns, .tid = g->running[i].tid, .cpu = g->running[i].cpu};
+        k->steps[k->nsteps++] = (struct step){
+            .ns = g->running[i].time_ns, .tid = g->running[i].tid, .cpu = g->running[i].cpu};
     for (size_t i = 0; i < k->nswitches; i++) {
         const struct prof_switch *s = &k->switches[i];
         k->steps[k->nsteps++] =

@@ -48,7 +48,8 @@ static struct {
     /* the reading thread's */
     struct prof_sched_threads threads;
     bool was_read;
-    size_t told; /* so many of found have been in a batch */
+    int64_t read_ns; /* up to here */
+    size_t told;     /* so many of found have been in a batch */
     uint64_t lost;
 } sched;
 
@@ -393,6 +394,7 @@ static bool take_records(struct prof_sched_batch *b, size_t max)
         b->switches[b->nswitches++] = r->next;
         r->has_next = false;
     }
+    sched.read_ns = r ? r->next.time_ns : until_ns;
     atomic_store_explicit(&lost, sched.lost, memory_order_relaxed);
     return !r;
 }
@@ -489,7 +491,7 @@ size_t prof_sched_running(struct prof_switch *out, size_t max)
         if (!t->tid || t->kind != PROF_SWITCH_IN)
             continue;
         if (n < max)
-            out[n] = (struct prof_switch){t->time_ns, t->tid, t->cpu, t->kind};
+            out[n] = (struct prof_switch){sched.read_ns, t->tid, t->cpu, t->kind};
         n++;
     }
     return n;

@@ -52,8 +52,9 @@ void prof_sched_stop(void);
  * at a time, every 50 ms or so. False: there is more. */
 bool prof_sched_read(struct prof_sched_batch *b);
 
-/* The latest record of each thread that runs now, for a window that begins later than it. Called by
- * the thread that reads. How many there are; at most max were stored. */
+/* The threads that ran at the moment up to which the records have been read, as if each had begun to
+ * run then: for a window that begins there. Called by the thread that reads. How many there are; at
+ * most max were stored. */
 size_t prof_sched_running(struct prof_switch *out, size_t max);
 
 /* Records that the kernel had no room for, since the first start. */

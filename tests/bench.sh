@@ -70,12 +70,19 @@ done
 
 echo old >"$tmp/kept"
 chmod 644 "$tmp/kept"
+run "$bench" -bench 'Leak/impl=joined' -benchtime 5x -trace "$tmp/run.trace" -cpuprofile "$tmp/beside.pb.gz"
+exits "-trace" 0
+run "$BIN/trace" -summary "$tmp/run.trace"
+exits "the trace can be read" 0
+like "it has a region for the benchmark" "$out" 'BenchmarkLeak/impl=joined'
+like "and its threads" "$out" 'leak_worker'
+holds "and there is a CPU profile beside it" test -s "$tmp/beside.pb.gz"
 run "$bench" -bench Nothing -cpuprofile "$tmp/kept"
 exits "an unknown benchmark ends with 2" 2
 one_line "and with one line" "$err"
 is "a profile that was there stays as it was" "$(cat "$tmp/kept")" old
 
-for flag in -cpuprofile -memprofile -blockprofile -mutexprofile; do
+for flag in -cpuprofile -memprofile -blockprofile -mutexprofile -trace; do
     run "$bench" -bench Fib -benchtime 10s "$flag" "$tmp/no/such/folder/p"
     exits "$flag into a folder that is not there ends with 2" 2
     one_line "$flag: and with one line" "$err"

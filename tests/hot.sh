@@ -46,6 +46,19 @@ else
         like "-disasm shows the machine's instructions" "$out" 'CALL fib_recursive|bl fib_recursive'
     fi
 fi
+run "$cpu_hot" -n 2 -workers 3 -trace "$tmp/cpu.trace"
+exits "cpu_hot -trace" 0
+run "$BIN/trace" -summary "$tmp/cpu.trace"
+like "the trace has a region for each number" "$out" ' fib +6 '
+like "and a thread for each worker" "$out" '^  burn +3 '
+run "$mem_hot" -bytes 100 -count 100 -trace "$tmp/mem.trace" -memprofile "$tmp/mem.pprof"
+exits "mem_hot -trace" 0
+run "$BIN/trace" -summary "$tmp/mem.trace"
+like "the trace has the lab's regions" "$out" 'checksum'
+run "$BIN/leak_hot" -ops 2 -trace "$tmp/leak.trace"
+like "leak_hot -trace" "$rc $out" '^0 threads before='
+run "$BIN/trace" -summary "$tmp/leak.trace"
+like "the trace has the threads that wait for ever" "$out" '^  leak_worker +8 '
 run "$mem_hot" -bytes 1000 -count 5000 -memprofilerate 1 -memprofile "$tmp/heap.pprof"
 exits "mem_hot -memprofile" 0
 if [[ $SAN == address || $SAN == thread ]]; then
@@ -81,6 +94,9 @@ refuses "a full disk" 1 '^mem_hot: -memprofile /dev/full: .*No space left' "$mem
 # ---- whole or not at all -----------------------------------------------------------------------------------
 mkdir "$tmp/whole"
 echo old >"$tmp/whole/cpu.pprof"
+refuses "a trace in a folder that is not there" 1 '^cpu_hot: -trace .*/none/x: .*No such file' \
+    timeout 10 "$cpu_hot" -n 1000000000 -trace "$tmp/none/x"
+refuses "a trace without a file" 2 '^mem_hot: -trace needs a value' timeout 10 "$mem_hot" -trace
 start "$cpu_hot" -n 1000000000 -cpuprofile "$tmp/whole/cpu.pprof"
 # The profile is open once the threads run.
 threads_run() { (($(find "/proc/$pid/task" -mindepth 1 -maxdepth 1 | wc -l) > 1)); }

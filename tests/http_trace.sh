@@ -64,11 +64,11 @@ bad 404 '^Unknown profile$' "$trace/x"
 # ---- one at a time
 first=''
 running() { # it may itself have come first
-    [[ $first ]] && kill -0 "$first" 2>/dev/null || {
+    if [[ -z $first ]] || ! kill -0 "$first" 2>/dev/null; then
         curl -s --max-time 60 "http://$at$trace?seconds=30" -o "$tmp/first" &
         first=$!
         sleep 0.2
-    }
+    fi
     get "$trace?seconds=0.001"
     [[ $status == 500 ]] && kill -0 "$first"
 }

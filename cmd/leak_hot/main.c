@@ -64,8 +64,8 @@ static int count_threads(void)
 int main(int argc, char **argv)
 {
     int64_t ops = 10, workers = LEAK_WORKERS;
-    const char *path = NULL, *impl_name = "leaky";
-    struct profile_output profile;
+    const char *path = NULL, *trace_path = NULL, *impl_name = "leaky";
+    struct profile_output profile, trace;
     uint64_t sum, total = 0;
 
     options_parse(
@@ -75,22 +75,27 @@ int main(int argc, char **argv)
             {"impl", OPTION_STRING, &impl_name, 0, 0, "leaky or joined"},
             {"threadprofile", OPTION_STRING, &path, 0, 0,
              "write every thread's stack to this file"},
+            {"trace", OPTION_STRING, &trace_path, 0, 0, "write an execution trace to this file"},
             {0}},
         argc, argv);
     const struct leak_impl *impl = find_impl(impl_name);
 
     profile_prepare(&profile, "-threadprofile", path);
+    profile_prepare(&trace, "-trace", trace_path);
+    profile_start_trace(&trace);
     int before = count_threads();
     for (int64_t i = 0; i < ops; i++) {
         int err = impl->run((int)workers, &sum);
         if (err) {
             outfile_discard(&profile.file);
+            outfile_discard(&trace.file);
             fprintf(stderr, "leak_hot: after %" PRId64 " of %" PRId64 " crews: %s\n", i, ops,
                     strerror(-err));
             return 1;
         }
         total += sum;
     }
+    profile_finish_trace(&trace);
     printf("threads before=%d after=%d checksum=%016" PRIx64 "\n", before, count_threads(), total);
     profile_finish_named(&profile, "goroutine");
     lab_leak_stop(0);

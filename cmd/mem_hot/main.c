@@ -31,9 +31,9 @@ int main(int argc, char **argv)
 {
     int64_t bytes = 1024, count = 100000, rate = PROF_HEAP_RATE_DEFAULT;
     bool hold = true, memstats = false;
-    const char *path = NULL, *impl_name = NULL;
+    const char *path = NULL, *trace_path = NULL, *impl_name = NULL;
     struct churn_flags churn = {.threads = 1};
-    struct profile_output profile;
+    struct profile_output profile, trace;
     uint64_t sum;
 
     options_parse(
@@ -43,6 +43,7 @@ int main(int argc, char **argv)
             {"hold", OPTION_BOOL, &hold, 0, 0, "keep them, as a leak does"},
             {"impl", OPTION_STRING, &impl_name, 0, 0, "plain (the default), pool or arena"},
             {"memprofile", OPTION_STRING, &path, 0, 0, "write a heap profile to this file"},
+            {"trace", OPTION_STRING, &trace_path, 0, 0, "write an execution trace to this file"},
             {"memprofilerate", OPTION_INT, &rate, 0, INT64_MAX,
              "mean bytes between samples; 1 samples all, 0 nothing"},
             {"memstats", OPTION_BOOL, &memstats, 0, 0, "print where the memory is, at the end"},
@@ -67,14 +68,18 @@ int main(int argc, char **argv)
 
     prof_set_heap_rate(rate);
     profile_prepare(&profile, "-memprofile", path);
+    profile_prepare(&trace, "-trace", trace_path);
+    profile_start_trace(&trace);
     int err = churned ? churn_measure(&churn, (size_t)bytes, (int)count, hold, &sum)
                       : impl->allocate((size_t)bytes, (int)count, hold, &sum);
     if (err) {
         outfile_discard(&profile.file);
+        outfile_discard(&trace.file);
         fprintf(stderr, "mem_hot: %" PRId64 " buffers of %" PRId64 " bytes: %s\n", count, bytes,
                 strerror(-err));
         return 1;
     }
+    profile_finish_trace(&trace);
     profile_finish_named(&profile, "heap");
     printf("allocated items=%" PRId64 " checksum=%016" PRIx64 "\n", count, sum);
     if (churned)

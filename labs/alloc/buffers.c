@@ -3,6 +3,7 @@
     0x10101000L /* SHA256_Init and friends: the newer EVP calls allocate on every digest,          \
                  * and would fill the heap profile with somebody else's allocations */
 #include "labs/alloc/alloc.h"
+#include "prof/trace.h"
 
 #include <openssl/sha.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ void buffers_free(struct buffers *set)
 {
     if (!set)
         return;
+    PROF_REGION("free");
     for (int i = 0; i < set->capacity && !set->block; i++)
         free(set->item[i]);
     free(set->block);
@@ -67,6 +69,7 @@ uint64_t buffer_checksum(const unsigned char *p, size_t bytes)
 /* Weighs every buffer with its place, so that two buffers in each other's place are noticed. */
 __attribute__((noinline)) uint64_t buffers_checksum(const struct buffers *set)
 {
+    PROF_REGION("checksum");
     uint64_t sum = 0;
 
     for (int i = 0; i < set->count; i++)

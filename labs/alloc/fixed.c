@@ -8,6 +8,7 @@
  *
  * Hint: a pool that never lets go of anything is a leak. This one keeps POOL_MAX collections. */
 #include "labs/alloc/alloc.h"
+#include "prof/trace.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -57,6 +58,7 @@ static int pool_extend(struct buffers *set, int count)
 
 struct buffers *pool_take(size_t bytes, int count)
 {
+    PROF_REGION("take");
     struct buffers *set = pool_find(bytes);
 
     if (!set)
@@ -73,6 +75,7 @@ struct buffers *pool_take(size_t bytes, int count)
 
 void pool_give(struct buffers *set)
 {
+    PROF_REGION("give back");
     for (int i = 0; i < set->count; i++)
         memset(set->item[i], 0, ALLOC_DIGEST_BYTES);
     pthread_mutex_lock(&pool.lock);

@@ -2,6 +2,7 @@
  * same, so a CPU profile shows one function on all of them; the arguments vary a little so that no
  * two samples need look alike. */
 #include "labs/fib/fib.h"
+#include "prof/trace.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -18,8 +19,10 @@ static void *burn(void *arg)
 {
     struct burner *w = arg;
 
-    for (int i = 0; i < w->n; i++)
+    for (int i = 0; i < w->n; i++) {
+        PROF_REGION("fib"); /* a slice for each number, in a trace */
         w->sum += w->impl->fib(30 + i % 5);
+    }
     return NULL;
 }
 

@@ -2,6 +2,7 @@
  * stop. The order exists and is obeyed; whether it is ever given is what slow.c and fixed.c differ
  * in. */
 #include "labs/leak/leak.h"
+#include "prof/trace.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -28,6 +29,7 @@ static struct leak_crew *forgotten;
 
 static __attribute__((noinline)) uint64_t leak_do_job(void)
 {
+    PROF_REGION("job");
     uint64_t x = 1;
 
     for (int i = 0; i < 1000; i++)
@@ -38,6 +40,7 @@ static __attribute__((noinline)) uint64_t leak_do_job(void)
 /* Where leaked threads stand: the name to look for in their stacks. */
 static __attribute__((noinline)) void leak_wait_for_job(struct leak_crew *crew)
 {
+    PROF_REGION("wait for a job"); /* in a trace of the leak, this slice has no end */
     while (!crew->stop)
         pthread_cond_wait(&crew->wake, &crew->lock);
 }

@@ -1,0 +1,177 @@
+#!/bin/bash
+# Records an execution trace, says in a few lines what it shows, and opens it: `make trace` and its like call this.
+#
+#   scripts/trace.sh fib                 the fib benchmark
+#   scripts/trace.sh mutex|alloc|leak    a lab, slow and fixed: two traces to hold side by side
+#   scripts/trace.sh server [DURATION]   the demo server under load
+#
+# Traces are kept under profiles/trace. Environment: BENCH_TIME (0.3s), BEFORE and AFTER (variants), SERVER
+# (http://localhost:6060; when nobody answers there, a server is started for the time), IMPL (of the load: slow, fixed or
+# both), PORT_TRACE (18085) and PORT_TRACE_AFTER (18088), UI=0 (prints how to open the traces).
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=scripts/duration.sh
+. scripts/duration.sh
+
+: "${PORT_TRACE:=18085}" "${PORT_TRACE_AFTER:=18088}" "${SERVER:=http://localhost:6060}"
+time=${BENCH_TIME:-0.3s}
+
+# Pages are for somebody who is there to look.
+with_ui() {
+    [[ ${UI:-1} != 0 && -t 0 ]] && ((terminal))
+}
+
+server=''
+clean_up() {
+    [[ -z $server ]] || kill "$server" 2>/dev/null || true
+    wait
+}
+
+# ---- recording -------------------------------------------------------------------------------------
+record_benchmark() { # IMPL FILE
+    bench_variant "$1" -benchtime="$time" -trace="$work/trace" >"$work/out" 2>&1 ||
+        fail "$BIN/bench failed on $1: $(tail -n 1 "$work/out")"
+    keep "$work/trace" "$2"
+}
+
+# As many crews as show that their threads stay; a thread that waits costs the trace nothing.
+record_leak() { # IMPL FILE
+    "$BIN/leak_hot" -impl="$1" -ops=25 -trace="$work/trace" >"$work/out" 2>&1 || fail "$(tail -n 1 "$work/out")"
+    keep "$work/trace" "$2"
+}
+
+answers() {
+    curl --silent --fail --max-time 5 --output /dev/null "$SERVER/healthz"
+}
+
+start_server() {
+    local address=${SERVER#http://}
+    [[ $SERVER =~ ^http://(localhost|127\.[0-9.]+):[0-9]+$ ]] ||
+        fail "no server answers at $SERVER; start one there with: make run-server"
+    "$BIN/server" -addr "${address/localhost/127.0.0.1}" >"$work/server" 2>&1 &
+    server=$!
+    for _ in {1..100}; do
+        answers && return
+        kill -0 "$server" 2>/dev/null || fail "$(tail -n 1 "$work/server")"
+        sleep 0.1
+    done
+    fail "the server does not answer at $SERVER"
+}
+
+record_server() { # SECONDS FILE
+    local load status
+    answers || start_server
+    BASE_URL=$SERVER DURATION=$(($1 + 1))s scripts/load.sh >"$work/load" 2>&1 &
+    load=$!
+    sleep 0.5
+    status=$(curl --silent --max-time $(($1 + 60)) --output "$work/trace" --write-out '%{http_code}' \
+        "$SERVER/debug/pprof/trace?seconds=$1") || [[ $status != 000 ]] || fail "the server at $SERVER is gone"
+    [[ $status == 200 ]] || fail "$SERVER/debug/pprof/trace answered $status: $(head -n 1 "$work/trace")"
+    wait "$load" || true
+    keep "$work/trace" "$2"
+}
+
+# ---- what it shows ---------------------------------------------------------------------------------
+# From the summary: how many threads ran at once, and where they waited longest.
+digest() { # NAME FILE
+    "$BIN/trace" -summary "$2" >"$work/summary" || fail "$BIN/trace cannot read $2"
+    printf '%s: %s\n' "$1" "$2"
+    sed -n '/^Parallelism$/,/^$/{ /^  on average/p }; s/^  note  *\(.*dropped.*\)/  \1/p' "$work/summary"
+    awk '/^Locks$/ { getline; getline; if (NF) print "  the lock waited for longest: " $1 ", " $(NF - 5) " waits, " $(NF - 4) " in all"; exit }' \
+        "$work/summary"
+}
+
+# The threads that wait for ever: those whose last block has no end.
+digest_leak() { # NAME FILE
+    digest "$1" "$2"
+    awk '/^Threads by start function$/ { getline; while ((getline line) > 0 && line != "") { n = split(line, f, " "); if (f[1] == "leak_worker") print "  threads of leak_worker: " f[2] ", alive for " f[3] " in all, running for " f[4] } }' "$work/summary"
+}
+
+show() { # FILE [FILE]
+    if ! with_ui; then
+        echo "to look at them:"
+        local file port=$PORT_TRACE
+        for file; do
+            echo "  $BIN/trace -http 127.0.0.1:$port $file"
+            port=$PORT_TRACE_AFTER
+        done
+        return
+    fi
+    trap : INT # Ctrl-C is for the pages
+    [[ ! ${2:-} ]] || "$BIN/trace" -http "127.0.0.1:$PORT_TRACE_AFTER" "$2" &
+    "$BIN/trace" -http "127.0.0.1:$PORT_TRACE" "$1" || true
+}
+
+check_ports() { # COUNT
+    with_ui || return 0
+    require_port PORT_TRACE "$PORT_TRACE"
+    (($1 == 1)) || require_port PORT_TRACE_AFTER "$PORT_TRACE_AFTER"
+}
+
+check_time() {
+    [[ $time =~ ^[0-9]+x$|^([0-9]*\.?[0-9]+(ns|us|µs|ms|s|m|h))+$ ]] ||
+        misuse "BENCH_TIME=$time: expected a duration as 0.3s or 1m30s, or a number of iterations as 100x"
+}
+
+# ---- the targets -----------------------------------------------------------------------------------
+trace_both() { # LAB
+    local side impl
+    set_lab "$1"
+    check_ports 2
+    check_time
+    check_variants "$work/check"
+    for side in before after; do
+        impl=${!side}
+        file[$side]=$PROFILES/trace/${lab}_$impl.trace
+        progress "recording: $impl"
+        if [[ $lab == leak ]]; then
+            record_leak "$impl" "${file[$side]}"
+            digest_leak "$impl" "${file[$side]}"
+        else
+            record_benchmark "$impl" "${file[$side]}"
+            digest "$impl" "${file[$side]}"
+        fi
+    done
+    hint "$lab"
+    show "${file[before]}" "${file[after]}"
+}
+
+hint() { # LAB
+    case $1 in
+    mutex) echo "look for: before, one thread runs while the others wait for the same lock; after, as many run as there are CPUs" ;;
+    alloc) echo "look for: how long the slices \"checksum\" are, and what lies between them" ;;
+    leak) echo "look for: before, threads that ran once and then wait to the end, a row for each; after, rows that end" ;;
+    esac
+}
+
+trace_fib() {
+    set_lab fib
+    check_ports 1
+    check_time
+    file[before]=$PROFILES/trace/fib.trace
+    "$BIN/bench" -bench='^BenchmarkFib$' -benchtime="$time" -trace="$work/trace" || fail "the benchmark failed"
+    keep "$work/trace" "${file[before]}"
+    digest "the benchmark" "${file[before]}"
+    show "${file[before]}"
+}
+
+trace_server() { # DURATION
+    read_duration DURATION "$1" 600
+    check_ports 1
+    file[before]=$PROFILES/trace/server_$(stamp).trace
+    say "tracing $SERVER for $seconds s under load"
+    record_server "$seconds" "${file[before]}"
+    digest "the server" "${file[before]}"
+    cat "$work/load"
+    show "${file[before]}"
+}
+
+declare -A file
+require_bench
+make_work
+case ${1:-} in
+fib) trace_fib ;;
+mutex | alloc | leak) trace_both "$1" ;;
+server) trace_server "${2:-5s}" ;;
+*) misuse "usage: scripts/trace.sh fib | mutex | alloc | leak | server [DURATION]" ;;
+esac

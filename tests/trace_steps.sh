@@ -1,0 +1,68 @@
+#!/bin/bash
+# make trace and its like: what is recorded shows what the lab is about, and every mistake is told before the work.
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+[[ -x $BIN/trace && -x $BIN/bench ]] || skip_all "there is no bin/trace or no bin/bench"
+[[ ! $SAN ]] || skip_all "the steps are the plain build's"
+export PROFILES=$tmp/profiles UI=0 BENCH_TIME=2x NO_COLOR=1
+
+summary() { # FILE
+    run "$BIN/trace" -summary "$1"
+    exits "$(basename "$1") can be read" 0
+}
+
+run scripts/trace.sh fib
+exits "fib" 0
+like "it says where the trace is" "$out" "^the benchmark: $PROFILES/trace/fib.trace\$"
+like "how many threads ran" "$out" 'on average [0-9.]+ threads ran'
+like "and how to look at it" "$out" "^  .*/trace -http 127.0.0.1:18085 $PROFILES/trace/fib.trace\$"
+summary "$PROFILES/trace/fib.trace"
+like "a region for each benchmark" "$out" 'BenchmarkFib/impl=recursive'
+
+run scripts/trace.sh mutex
+exits "mutex" 0
+like "both sides" "$out" '^sharded: '
+summary "$PROFILES/trace/mutex_single.trace"
+like "the threads of single queue" "$out" 'mutex lock'
+like "on one lock, several at once" "$out" '^  0x[0-9a-f]+ +mutex lock +.* [2-4]$'
+like "with a holder" "$out" 'held by: bench'
+
+run scripts/trace.sh leak
+exits "leak" 0
+like "the leaked threads are counted" "$out" 'threads of leak_worker: 100,'
+summary "$PROFILES/trace/leak_leaky.trace"
+like "they wait for a job" "$out" 'wait for a job'
+
+run scripts/trace.sh alloc
+exits "alloc" 0
+summary "$PROFILES/trace/alloc_pool.trace"
+like "the pool's regions" "$out" 'give back'
+
+port=$(free_port)
+MIX='/work/cpu?n=2&workers=2&impl=memo' SERVER=http://localhost:$port run scripts/trace.sh server 1s
+exits "server" 0
+like "with the load's table" "$out" '^all +[0-9]+ +0 '
+summary "$(find "$PROFILES/trace" -name 'server_*.trace')"
+like "its requests are tasks" "$out" '/work/cpu'
+gone() { ! (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; }
+holds "the server it started is gone" gone
+is "nothing half-written is left" "$(find "$PROFILES" -name '.work*')" ""
+
+refused() { # STATUS REGEX ARGUMENT...
+    local status=$1 regex=$2
+    shift 2
+    run scripts/trace.sh "$@"
+    exits "$*" "$status"
+    one_line "one line" "$err"
+    like "that says why" "$err" "^trace: $regex"
+}
+refused 2 'usage: scripts/trace.sh fib'
+refused 2 'usage: ' garbage
+BENCH_TIME=often refused 2 'BENCH_TIME=often: expected a duration' fib
+AFTER=none refused 2 "lab mutex has no variant 'none'" mutex
+BEFORE=sharded refused 2 "before and after are both 'sharded'" mutex
+refused 2 'DURATION is .x.' server x
+SERVER=http://example.invalid:1 refused 1 'no server answers at http://example.invalid:1; start one' server 1s
+SERVER=http://localhost:99999 refused 1 'server: .*99999' server 1s
+PROFILES=/proc/none refused 1 'cannot write to /proc/none' fib
+done_testing
