@@ -5,6 +5,7 @@ import { EITHER, LOCK, IO, OTHER, RUNNABLE, RUNNING, SLEEP, WAIT } from './palet
 
 export const SECTION_HEIGHT = 24, STATE_HEIGHT = 14, ROW_HEIGHT = 15, CPU_HEIGHT = 18, COUNTER_HEIGHT = 38;
 export const MARK_HEIGHT = 6, PAD = 4;
+const TWO_LINES = 36; // a name, and the start function below it
 const UNFOLDED_MAX = 4; // rows of tasks: threads come after them
 const ROWS_MAX = 24; // of one lane: what lies deeper is in the tables
 
@@ -130,7 +131,7 @@ export class Lanes {
             lane.samplesY = y;
             y += MARK_HEIGHT;
         }
-        lane.h = y + PAD;
+        lane.h = Math.max(y + PAD, t.startFunction(thread) ? TWO_LINES : 0);
         return lane;
     }
 

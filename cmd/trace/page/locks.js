@@ -43,11 +43,13 @@ export function gather(trace, span) {
 const known = (map) => [...map.keys()].some((key) => key !== NONE);
 const byTime = (map) => [...map.values()].sort((a, b) => b.sum - a.sum);
 
-// The innermost function that is not the lock call itself: where in the program it is.
+const CALLS = /^(__)?(pthread_|sem_|mtx_|cnd_)/, CALL_DEPTH = 8; // how deep below the top a lock call can lie
+
+// The function that called the lock call: where in the program it is.
 function place(trace, stack) {
     const frames = trace.frames(stack);
-    const own = frames.find((f) => !/^(__)?(pthread_|prof_|sem_|mtx_|cnd_|call_|wait_|lll_|futex)/.test(f.name));
-    return own?.name ?? frames[0]?.name ?? '';
+    const call = frames.slice(0, CALL_DEPTH).findLastIndex((f) => CALLS.test(f.name));
+    return (frames[call + 1] ?? frames[0])?.name ?? '';
 }
 
 function people(app, caption, entries) {
