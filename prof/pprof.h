@@ -197,7 +197,7 @@ PROF_API int prof_collector_stats(struct prof_collector_stats *out);
 /* Where the program's memory is, as Go's runtime.MemStats. Bytes, unless a name says otherwise. The figures are read one
  * after the other while the program runs: each is of its own moment, some microseconds apart. */
 struct prof_memstats {
-    /* Counted in every call of malloc's family: exact, as prof_alloc_counts says. */
+    /* Counted in every call of malloc's family and of prof_heap_allocated: exact, as prof_alloc_counts says. */
     uint64_t mallocs, frees;    /* allocations and frees since start */
     uint64_t objects;           /* mallocs - frees: blocks in use. What was allocated before libprof was ready (by the
                                  * loader, mostly) and freed since makes it too small, by some dozens at most */
@@ -227,8 +227,9 @@ struct prof_memstats {
 
     uint64_t profiler_bytes; /* libprof's own tables; exact. In sys_bytes, not in heap_sys_bytes */
 
-    /* From the program's collector (prof_set_collector), as exact as it says it is. What it hands out is in none of the
-     * figures above but the kernel's. All 0 without one. */
+    /* From the program's collector (prof_set_collector), as exact as it says it is. Its heap is in the kernel's figures,
+     * but not in the allocator's; in those that are counted and sampled as far as it tells (prof_heap_allocated). All 0
+     * without one. */
     struct prof_collector_stats collector;
 };
 

@@ -74,7 +74,7 @@ snapshots_of_server() {
         get /debug/pprof/heap?gc=1 "$work/$i"
     done
     clear_progress
-    [[ $impl != hold ]] || get /work/release "$work/answer"
+    [[ -z ${SERVER:-} || $impl == free ]] || say "$server holds that memory now; $server/work/release frees it"
 }
 
 snapshots_of_lab() {
