@@ -11,6 +11,8 @@
 # the server), PROFILES (profiles), UI=0, PORT_DIFF (18086, the viewer).
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=scripts/capture.sh
+. scripts/capture.sh
 
 lab=${LAB:-server}
 requests=${REQUESTS:-5}
@@ -24,11 +26,7 @@ cache) impl=${IMPL:-unbounded} ;;
 *) misuse "no lab '$lab' that keeps memory; there are: server slice cache" ;;
 esac
 [[ $lab != server || $impl =~ ^(hold|free)$ ]] || misuse "IMPL=$impl: the server can hold or free"
-with_ui=0
-if [[ ${UI:-1} != 0 && -t 0 ]] && ((terminal)); then
-    with_ui=1
-    require_port PORT_DIFF "$port"
-fi
+! with_ui || require_port PORT_DIFF "$port"
 
 # ---- snapshots -----------------------------------------------------------------------------------------
 server_pid=''
@@ -89,10 +87,6 @@ snapshots_of_lab() {
 }
 
 # ---- what has grown --------------------------------------------------------------------------------------
-flat() { # BASE FILE: bytes in use more than in BASE, by function
-    scripts/pprof -top -flat -nodecount=100000 -nodefraction=0 -unit=B -sample_index=inuse_space -diff_base "$1" "$2" 2>/dev/null
-}
-
 # The path to the function that has grown most: who called it, from the inside out.
 print_path() { # FUNCTION
     scripts/pprof -traces -sample_index=inuse_space -unit=B -diff_base "$work/1" "$work/3" 2>/dev/null |
@@ -119,7 +113,8 @@ if [[ $lab == server ]]; then
 else
     snapshots_of_lab
 fi
-{ flat "$work/1" "$work/2" >"$work/first.top" && flat "$work/2" "$work/3" >"$work/second.top"; } ||
+{ flat_values inuse_space B "$work/2" -diff_base "$work/1" >"$work/first.top" &&
+    flat_values inuse_space B "$work/3" -diff_base "$work/2" >"$work/second.top"; } ||
     fail "pprof cannot read the profiles, or there is none: scripts/deps.sh ui installs it"
 period=$(scripts/pprof -raw "$work/3" 2>/dev/null | sed -n 's/^Period: //p')
 LC_ALL=C awk -f scripts/leak.awk -v period="${period:-1}" -v work="$work_done" -v what="$lab${impl:+, $impl}" \
@@ -140,9 +135,9 @@ for i in 1 2 3; do
     ((i > 1)) || base=$file
 done
 echo "kept: ${file%_3.pb.gz}_1.pb.gz, _2, _3"
-if ((with_ui)); then
+if with_ui; then
     trap : INT # Ctrl-C is for the viewer
-    scripts/ui.sh -sample_index=inuse_space -diff_base="$base" "what has grown" PORT_DIFF "$port" "$file" || true
 else
-    UI=0 scripts/ui.sh -sample_index=inuse_space -diff_base="$base" "what has grown" PORT_DIFF "$port" "$file"
+    export UI=0
 fi
+scripts/ui.sh -sample_index=inuse_space -diff_base="$base" "what has grown" PORT_DIFF "$port" "$file" || true
