@@ -105,11 +105,12 @@ static void judge_cpu(const struct saved *s, double cpu_s)
         say("ok", "call depth", "", "fib_recursive %zu deep", fib.deepest);
 }
 
+static volatile uint64_t worked; /* the work must not be optimized away */
+
 void check_cpu(void)
 {
     struct saved s;
     int64_t begin = now_ns(CLOCK_PROCESS_CPUTIME_ID), end = now_ns(CLOCK_MONOTONIC) + 1000000000;
-    volatile uint64_t sum = 0;
     int err = prof_cpu_start(0);
 
     if (err < 0) {
@@ -117,7 +118,7 @@ void check_cpu(void)
         return;
     }
     while (now_ns(CLOCK_MONOTONIC) < end)
-        sum += fib_recursive(30);
+        worked += fib_recursive(30);
     double cpu_s = (double)(now_ns(CLOCK_PROCESS_CPUTIME_ID) - begin) / 1e9;
     int fd = memfd_create("cpu", MFD_CLOEXEC);
     err = prof_cpu_stop(fd);

@@ -30,23 +30,16 @@ static unsigned hash(const char *s)
     return h ^ h >> 15;
 }
 
-/* h in degrees, s and l from 0 to 1. */
+/* One of red (0), green (8) and blue (4) of a colour in HSL: h in degrees, s and l from 0 to 1. */
+static unsigned channel(double n, double h, double s, double l)
+{
+    double k = fmod(n + h / 30, 12), a = s * fmin(l, 1 - l);
+    return (unsigned)lround(255 * (l - a * fmax(-1, fmin(fmin(k - 3, 9 - k), 1))));
+}
+
 static unsigned rgb(double h, double s, double l)
 {
-    double chroma = (1 - fabs(2 * l - 1)) * s, low = l - chroma / 2;
-    double middle = chroma * (1 - fabs(fmod(h / 60, 2) - 1));
-    double r = h < 60 || h >= 300 ? chroma : h < 120 || h >= 240 ? middle : 0;
-    double g = h < 60 || (h >= 120 && h < 180) ? middle : h >= 60 && h < 120 ? chroma : 0;
-    double b = h >= 180 && h < 240 ? middle : h >= 240 && h < 300 ? chroma : h >= 300 ? middle : 0;
-
-    if (h >= 180 && h < 240)
-        g = middle, b = chroma;
-    else if (h >= 60 && h < 120)
-        r = middle, g = chroma;
-    else if (h >= 120 && h < 180)
-        g = chroma, b = middle;
-    return (unsigned)lround((r + low) * 255) << 16 | (unsigned)lround((g + low) * 255) << 8 |
-           (unsigned)lround((b + low) * 255);
+    return channel(0, h, s, l) << 16 | channel(8, h, s, l) << 8 | channel(4, h, s, l);
 }
 
 /* From grey (no change) to blue (gone) and red (new). */

@@ -13,9 +13,9 @@ total_of() { # KEY < rows
     sed -n "s/^#$1\t//p"
 }
 
-# The names whose value in that column is within 5 % of the largest.
+# The names whose value in that column is within 10 % of the largest.
 largest() { # COLUMN < rows
-    grep -v '^#' | sort -t$'\t' -k"$1,$1gr" | awk -F'\t' -v c="$1" 'NR == 1 { most = $c } $c > 0 && $c >= 0.95 * most { print $3 }'
+    grep -v '^#' | sort -t$'\t' -k"$1,$1gr" | awk -F'\t' -v c="$1" 'NR == 1 { most = $c } $c > 0 && $c >= 0.9 * most { print $3 }'
 }
 
 percent() { # PART WHOLE
