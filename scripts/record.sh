@@ -43,7 +43,7 @@ gather() {
 # The environment comes first; it is what makes numbers comparable.
 describe_machine() {
     local key value
-    printf '#### %s\n\n| | |\n|---|---|\n' "$(t recorded_on)"
+    printf '### %s\n\n| | |\n|---|---|\n' "$(t recorded_on)"
     while IFS=$'\t' read -r key value; do
         printf '| %s | %s |\n' "$(t "$key")" "$(cell "$value")"
     done <"$out/environment"

@@ -51,6 +51,25 @@ like "strict settings: what to set" "$text" 'warn switch records refused: perf_e
 unlike "are no failure" "$out" '^  fail +switch'
 fake 'warn\tswitch records\trefused\tperf_seccomp'
 like "seccomp: how to start the container" "$text" 'fix: .*docker run --cap-add PERFMON'
+# A container's seccomp filter, for real: perf_event_open is refused.
+cat >"$tmp/refuse.py" <<'PY'
+import ctypes, os, platform, struct, sys
+number = 241 if platform.machine() == "aarch64" else 298
+rule = lambda code, yes, no, k: struct.pack("HBBI", code, yes, no, k)
+code = ctypes.create_string_buffer(rule(0x20, 0, 0, 0) + rule(0x15, 0, 1, number) + rule(6, 0, 0, 0x50001) + rule(6, 0, 0, 0x7FFF0000))
+program = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", 4, ctypes.addressof(code)))
+libc = ctypes.CDLL(None)
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, program, 0, 0):
+    sys.exit(77)
+os.execvp(sys.argv[1], sys.argv[1:])
+PY
+run python3 "$tmp/refuse.py" "$BIN/doctor"
+if ((rc == 77)); then
+    skip "perf_event_open refused by seccomp" "this kernel takes no filter"
+else
+    like "refused by seccomp, it says so" "$out" $'^warn\tswitch records\t.*(Operation not permitted).*\tperf_(seccomp|paranoid)$'
+    like "the rest works" "$out" $'^ok\theap samples'
+fi
 fake 'fail\tcall depth\ttoo flat\tdepth'
 exits "a capture that is no use is a failure" 1
 like "with its fix" "$text" 'fix: stacks are cut off'
