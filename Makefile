@@ -152,7 +152,7 @@ $(BIN)/bench: $(call obj,$(labb_src)) $(libbench) $(liblabs) $(libprof) $(B)/sou
 $(tests): $(B)/tests/%: $(B)/tests/%.o $(libcmd) $(libbench) $(liblabs) $(libprof)
 	$(call program,$(LIBS_BENCH) -lcmocka -lmicrohttpd)
 $(B)/tests/benchstat_test: $(filter-out %/main.o,$(call obj,$(wildcard cmd/benchstat/*.c)))
-$(addprefix $(B)/tests/,$(filter trace_% flight_% gc_trace_%,$(ctests))): $(filter-out %/main.o,$(call obj,$(wildcard cmd/trace/*.c)))
+$(addprefix $(B)/tests/,$(filter trace_% flight_test gc_trace_%,$(ctests))): $(filter-out %/main.o,$(call obj,$(wildcard cmd/trace/*.c)))
 $(perfbins): $(B)/perf/%: $(B)/bench/perf/%.o $(libbench) $(liblabs) $(libprof)
 	$(call program,$(TCMALLOC) $(LIBS_BENCH))
 

@@ -34,6 +34,7 @@ static struct prof_lock begin_lock;
 static int users;
 static unsigned long thread;
 static uint32_t epoch;
+static size_t generation_bytes = GENERATION_BYTES;
 static bool has_switches; /* the kernel tells them; guarded by prof_drain_lock */
 
 static _Atomic uint32_t wakes, passes; /* they change with each */
@@ -77,21 +78,30 @@ void prof_generation_release(struct prof_generation *g)
 
 /* ---- a pass ---------------------------------------------------------------------------------- */
 
-static void add_block(struct prof_generation *g, const struct prof_ring *r, size_t nslots,
-                      uint64_t events)
+static size_t count_events(const struct prof_slot *s, size_t n)
 {
-    struct prof_block *b = malloc(sizeof *b + nslots * sizeof b->slots[0]);
+    size_t events = 0;
+    for (size_t i = 0; i < n; i++)
+        events += prof_event_type_of(&s[i]) != PROF_EV_MORE;
+    return events;
+}
+
+static void add_block(struct prof_generation *g, const struct prof_ring *r,
+                      const struct prof_slot *slots, size_t n)
+{
+    struct prof_block *b = malloc(sizeof *b + n * sizeof *slots);
+    uint64_t events = count_events(slots, n);
     if (!b) {
         g->dropped += events;
         return;
     }
-    *b = (struct prof_block){.nslots = nslots};
+    *b = (struct prof_block){.nslots = n};
     b->tid = atomic_load_explicit(&r->tid, memory_order_relaxed);
     b->serial = atomic_load_explicit(&r->serial, memory_order_relaxed);
-    memcpy(b->slots, copied, nslots * sizeof b->slots[0]);
+    memcpy(b->slots, slots, n * sizeof *slots);
     *(g->last_block ? &g->last_block->next : &g->blocks) = b;
     g->last_block = b;
-    g->bytes += sizeof *b + nslots * sizeof b->slots[0];
+    g->bytes += sizeof *b + n * sizeof *slots;
     g->events += events;
 }
 
@@ -103,21 +113,6 @@ static bool room_to_copy(size_t nslots)
     copied = malloc(nslots * sizeof *copied);
     copied_slots = copied ? nslots : 0;
     return copied != NULL;
-}
-
-static void take_ring(struct prof_generation *g, struct prof_ring *r)
-{
-    int left = PROF_RING_LEFT;
-    bool leaving = atomic_load_explicit(&r->state, memory_order_acquire) == PROF_RING_LEFT;
-    uint64_t before = r->taken;
-    size_t n;
-    if (!room_to_copy(r->nslots))
-        return; /* what overflows meanwhile is counted */
-    g->dropped += prof_ring_take(r, copied, &n);
-    if (n)
-        add_block(g, r, n, r->taken - before);
-    if (leaving)
-        atomic_compare_exchange_strong(&r->state, &left, PROF_RING_FREE);
 }
 
 static void add_switches(struct prof_generation *g)
@@ -169,23 +164,6 @@ static uint64_t grown(uint64_t now, uint64_t *told)
     return fresh;
 }
 
-static void pass_locked(void)
-{
-    if (!current && (current = new_generation()) && has_switches)
-        note_running(current);
-    if (!current)
-        return;
-    for (struct prof_ring *r = prof_rings_first(); r; r = r->next)
-        if (atomic_load_explicit(&r->epoch, memory_order_acquire) == epoch &&
-            atomic_load_explicit(&r->state, memory_order_acquire) != PROF_RING_FREE)
-            take_ring(current, r);
-    current->dropped += grown(prof_ring_homeless(), &homeless_told);
-    if (has_switches) {
-        read_switches(current);
-        current->switches_lost += grown(prof_sched_lost(), &switches_told);
-    }
-}
-
 static void close_locked(void)
 {
     struct prof_generation *g = current;
@@ -202,9 +180,63 @@ static void close_locked(void)
     prof_generation_release(g);
 }
 
+/* A current generation with room in it, or NULL. */
+static struct prof_generation *open_locked(void)
+{
+    if (current && current->bytes >= generation_bytes)
+        close_locked();
+    if (!current && (current = new_generation()) && has_switches)
+        note_running(current);
+    return current;
+}
+
+/* Copied slots, in pieces that a generation has room for. */
+static void add_blocks(const struct prof_ring *r, size_t n)
+{
+    size_t most = generation_bytes / sizeof *copied;
+    for (size_t from = 0, piece; from < n; from += piece) {
+        struct prof_generation *g = open_locked();
+        piece = n - from < most ? n - from : most;
+        while (from + piece < n && prof_event_type_of(&copied[from + piece]) == PROF_EV_MORE)
+            piece++;
+        if (g)
+            add_block(g, r, copied + from, piece);
+    }
+}
+
+static void take_ring_locked(struct prof_ring *r)
+{
+    int left = PROF_RING_LEFT;
+    bool leaving = atomic_load_explicit(&r->state, memory_order_acquire) == PROF_RING_LEFT;
+    size_t n;
+    if (!current || !room_to_copy(r->nslots))
+        return; /* what overflows meanwhile is counted */
+    current->dropped += prof_ring_take(r, copied, &n);
+    add_blocks(r, n);
+    if (leaving)
+        atomic_compare_exchange_strong(&r->state, &left, PROF_RING_FREE);
+}
+
+static void pass_locked(void)
+{
+    if (!open_locked())
+        return;
+    for (struct prof_ring *r = prof_rings_first(); r; r = r->next)
+        if (atomic_load_explicit(&r->epoch, memory_order_acquire) == epoch &&
+            atomic_load_explicit(&r->state, memory_order_acquire) != PROF_RING_FREE)
+            take_ring_locked(r);
+    if (!current)
+        return;
+    current->dropped += grown(prof_ring_homeless(), &homeless_told);
+    if (has_switches) {
+        read_switches(current);
+        current->switches_lost += grown(prof_sched_lost(), &switches_told);
+    }
+}
+
 static bool due_locked(void)
 {
-    return current && (current->bytes >= GENERATION_BYTES ||
+    return current && (current->bytes >= generation_bytes ||
                        prof_now_ns() - current->begin_ns >= GENERATION_NS);
 }
 
@@ -225,6 +257,12 @@ static void *drain(void *arg)
         prof_futex_wait(&wakes, seen, PASS_NS);
     }
     return NULL;
+}
+
+/* A store of that many bytes is to hold several. */
+void prof_drain_limit_locked(size_t store_bytes)
+{
+    generation_bytes = store_bytes / 8 < GENERATION_BYTES ? store_bytes / 8 : GENERATION_BYTES;
 }
 
 void prof_drain_flush(void (*then_locked)(void))

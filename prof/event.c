@@ -72,7 +72,10 @@ static uint64_t names_of(struct prof_ring *r, const char *category, const char *
         if (!in || atomic_load_explicit(&in->off, memory_order_relaxed))
             return NOT_RECORDED;
     }
-    return name ? name->id | (in ? (uint64_t)in->id << 32 : 0) : NOT_RECORDED;
+    if (name)
+        return name->id | (in ? (uint64_t)in->id << 32 : 0);
+    atomic_fetch_add_explicit(&r->dropped, 1, memory_order_relaxed);
+    return NOT_RECORDED;
 }
 
 /* ---- regions --------------------------------------------------------------------------------- */

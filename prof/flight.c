@@ -83,6 +83,7 @@ static int start_locked(const struct prof_flight_options *o)
     store.min_age_ns = o->min_age_ns ? o->min_age_ns : AGE_DEFAULT_NS;
     store.max_bytes = o->max_bytes ? o->max_bytes : BYTES_DEFAULT;
     store.taking = true;
+    prof_drain_limit_locked(store.max_bytes);
     prof_unlock(&prof_drain_lock);
     atomic_store(&active, true);
     return 0;
@@ -131,6 +132,7 @@ static int stop_locked(void)
     take_writing(); /* a snapshot that is being written comes first */
     prof_lock(&prof_drain_lock);
     store.taking = false;
+    prof_drain_limit_locked(SIZE_MAX);
     while (store.oldest)
         drop_oldest_locked();
     prof_unlock(&prof_drain_lock);

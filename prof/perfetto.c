@@ -22,7 +22,7 @@ size_t perfetto_packet_begin(struct perfetto *p, int64_t ns)
 
 /* ---- gathering ------------------------------------------------------------------------------- */
 
-static void add_ref(struct perfetto *p, uint64_t ticks, const struct prof_slot *slot, pid_t tid,
+static void add_ref(struct perfetto *p, int64_t ns, const struct prof_slot *slot, pid_t tid,
                     enum phase phase)
 {
     if (p->nrefs == p->refs_capacity) {
@@ -35,7 +35,7 @@ static void add_ref(struct perfetto *p, uint64_t ticks, const struct prof_slot *
         p->refs = more;
         p->refs_capacity = capacity;
     }
-    p->refs[p->nrefs++] = (struct ref){ticks, slot, tid, phase};
+    p->refs[p->nrefs++] = (struct ref){ns, slot, tid, phase};
 }
 
 static void add_names(struct perfetto *p, uint64_t names, enum fixed_category otherwise)
@@ -50,19 +50,27 @@ static uint64_t low_ticks(uint64_t word)
     return word & ((UINT64_C(1) << PROF_EV_TIME_BITS) - 1);
 }
 
+/* A thread may have waited for hours; the picture begins with the file. A little earlier, in the
+ * same order, so that slices go on nesting. */
+static int64_t wait_begin_ns(const struct perfetto *p, uint64_t ticks)
+{
+    int64_t ns = prof_ticks_ns(low_ticks(ticks)), before = p->chunk->file_begin_ns - ns;
+    return before > 0 ? p->chunk->file_begin_ns - 1 - before / 16384 : ns;
+}
+
 static void add_wait(struct perfetto *p, const struct prof_slot *s, pid_t tid)
 {
     uint64_t end = prof_event_ticks(s), wake = prof_event_ticks(&s[1]);
     unsigned what = s[1].word[3] & 0xff, how = s[1].word[3] >> 8 & 0xff;
     pid_t waker = (pid_t)(s[1].word[2] >> 32);
-    add_ref(p, low_ticks(s->word[1]), s, tid, PHASE_BEGIN);
-    add_ref(p, end, s, tid, PHASE_END);
+    add_ref(p, wait_begin_ns(p, s->word[1]), s, tid, PHASE_BEGIN);
+    add_ref(p, prof_ticks_ns(end), s, tid, PHASE_END);
     perfetto_add_stack(p, perfetto_stack_of(s->word[3]));
     perfetto_add_name(p, FIXED_IID + what % PROF_WHATS);
     perfetto_add_category(p, FIXED_IID + perfetto_wait_category(what));
     if (!waker || !how)
         return;
-    add_ref(p, wake, s, tid, PHASE_WAKE);
+    add_ref(p, prof_ticks_ns(wake), s, tid, PHASE_WAKE);
     perfetto_add_stack(p, perfetto_stack_of(s[1].word[1]));
     perfetto_add_thread(p, waker, NULL);
     perfetto_add_name(p, FIXED_IID + NAME_UNLOCK + how - PROF_WAKE_UNLOCK);
@@ -76,15 +84,15 @@ static void add_event(struct perfetto *p, const struct prof_slot *s, pid_t tid)
     switch (prof_event_type_of(s)) {
     case PROF_EV_REGION:
         add_names(p, s->word[2], CATEGORY_REGION);
-        add_ref(p, low_ticks(s->word[1]), s, tid, PHASE_BEGIN);
-        add_ref(p, ticks, s, tid, PHASE_END);
+        add_ref(p, prof_ticks_ns(low_ticks(s->word[1])), s, tid, PHASE_BEGIN);
+        add_ref(p, prof_ticks_ns(ticks), s, tid, PHASE_END);
         return;
     case PROF_EV_WAIT:
         add_wait(p, s, tid);
         return;
     case PROF_EV_TASK_END:
         if (s->word[3] && prof_ticks_ns(s->word[3]) < p->chunk->file_begin_ns)
-            add_ref(p, low_ticks(s->word[3]), s, tid, PHASE_BEGIN);
+            add_ref(p, prof_ticks_ns(low_ticks(s->word[3])), s, tid, PHASE_BEGIN);
         break;
     case PROF_EV_THREAD_START:
         perfetto_add_stack(p, perfetto_stack_of(s->word[2]));
@@ -103,7 +111,7 @@ static void add_event(struct perfetto *p, const struct prof_slot *s, pid_t tid)
     default:
         break;
     }
-    add_ref(p, ticks, s, tid, PHASE_ONLY);
+    add_ref(p, prof_ticks_ns(ticks), s, tid, PHASE_ONLY);
 }
 
 /* ---- what has not ended ---------------------------------------------------------------------- */
@@ -117,6 +125,12 @@ static struct prof_slot *open_slots(struct perfetto *p, size_t n)
     return &p->open[p->nopen - n];
 }
 
+/* The threads go on while this is written. */
+static bool in_time(const struct perfetto *p, uint64_t ticks)
+{
+    return prof_ticks_ns(low_ticks(ticks)) <= p->chunk->generation->end_ns;
+}
+
 static void add_open_regions(struct perfetto *p, const struct prof_ring *r)
 {
     uint32_t seen = atomic_load_explicit(&r->opened, memory_order_acquire);
@@ -126,15 +140,16 @@ static void add_open_regions(struct perfetto *p, const struct prof_ring *r)
     for (uint32_t i = 0; i < depth && i < PROF_REGION_DEPTH; i++) {
         const struct prof_open_region *o = &r->open[i];
         uint64_t names = atomic_load_explicit(&o->names, memory_order_relaxed);
-        struct prof_slot *s = names ? open_slots(p, 1) : NULL;
+        uint64_t begin = atomic_load_explicit(&o->begin, memory_order_relaxed);
+        struct prof_slot *s = names && in_time(p, begin) ? open_slots(p, 1) : NULL;
         if (!s)
             continue;
         s->word[0] = prof_event_word(PROF_EV_REGION, 0);
-        s->word[1] = atomic_load_explicit(&o->begin, memory_order_relaxed);
+        s->word[1] = begin;
         s->word[2] = names;
         s->word[3] = atomic_load_explicit(&o->task, memory_order_relaxed);
         add_names(p, names, CATEGORY_REGION);
-        add_ref(p, low_ticks(s->word[1]), s, tid, PHASE_BEGIN);
+        add_ref(p, prof_ticks_ns(low_ticks(s->word[1])), s, tid, PHASE_BEGIN);
     }
     if (atomic_load_explicit(&r->opened, memory_order_acquire) !=
         seen) { /* changed meanwhile: then it is no news */
@@ -146,12 +161,12 @@ static void add_open_regions(struct perfetto *p, const struct prof_ring *r)
 static void add_open_wait(struct perfetto *p, pid_t tid, uint64_t since, uint64_t object,
                           uint64_t stack, uint64_t holder, unsigned what, int fd)
 {
-    struct prof_slot *s = open_slots(p, 2);
+    struct prof_slot *s = in_time(p, since) ? open_slots(p, 2) : NULL;
     if (!s)
         return;
     s[0] = (struct prof_slot){{prof_event_word(PROF_EV_WAIT, 0), since, object, stack}};
     s[1] = (struct prof_slot){{0, 0, holder, what | (uint64_t)(uint32_t)fd << 32}};
-    add_ref(p, low_ticks(since), s, tid, PHASE_BEGIN);
+    add_ref(p, wait_begin_ns(p, since), s, tid, PHASE_BEGIN);
     perfetto_add_stack(p, perfetto_stack_of(stack));
     perfetto_add_name(p, FIXED_IID + what);
 }
@@ -215,8 +230,8 @@ static void add_open(struct perfetto *p)
 static int by_time(const void *a, const void *b)
 {
     const struct ref *x = a, *y = b;
-    if (x->ticks != y->ticks)
-        return x->ticks < y->ticks ? -1 : 1;
+    if (x->ns != y->ns)
+        return x->ns < y->ns ? -1 : 1;
     return (x->phase > y->phase) - (x->phase < y->phase);
 }
 

@@ -95,7 +95,7 @@ enum annotation {
 /* What an event of a ring becomes: one packet, or two or three. */
 enum phase { PHASE_BEGIN, PHASE_END, PHASE_ONLY, PHASE_WAKE };
 struct ref {
-    uint64_t ticks;
+    int64_t ns;
     const struct prof_slot *slot;
     pid_t tid;
     enum phase phase;

@@ -70,21 +70,13 @@ static bool has_waker(const struct prof_slot *s)
     return s[1].word[2] >> 32 && (s[1].word[3] >> 8 & 0xff);
 }
 
-/* A thread may have waited for hours; the picture begins with the file. A little earlier, in the
- * same order, so that slices go on nesting. */
-static int64_t wait_begin_ns(const struct perfetto *p, uint64_t ticks)
-{
-    int64_t ns = prof_ticks_ns(ticks), before = p->chunk->file_begin_ns - ns;
-    return before > 0 ? p->chunk->file_begin_ns - 1 - before / 16384 : ns;
-}
-
 static void write_wait(struct perfetto *p, const struct ref *r)
 {
     const struct prof_slot *s = r->slot;
     unsigned what = s[1].word[3] & 0xff;
     bool begin = r->phase == PHASE_BEGIN;
-    struct event e = event_begin(p, begin ? wait_begin_ns(p, r->ticks) : prof_ticks_ns(r->ticks),
-                                 begin ? TYPE_BEGIN : TYPE_END, perfetto_thread_track(p, r->tid));
+    struct event e =
+        event_begin(p, r->ns, begin ? TYPE_BEGIN : TYPE_END, perfetto_thread_track(p, r->tid));
     if (begin) {
         event_name(p, (uint64_t)FIXED_IID + perfetto_wait_category(what), FIXED_IID + what);
         if (s->word[2])
@@ -104,8 +96,7 @@ static void write_wait(struct perfetto *p, const struct ref *r)
 /* Whom this instant ends the wait of, too: a broadcast is one event. */
 static bool same_wake(const struct ref *a, const struct ref *b)
 {
-    return b->phase == PHASE_WAKE && b->ticks == a->ticks &&
-           b->slot[1].word[1] == a->slot[1].word[1] &&
+    return b->phase == PHASE_WAKE && b->ns == a->ns && b->slot[1].word[1] == a->slot[1].word[1] &&
            b->slot[1].word[2] >> 32 == a->slot[1].word[2] >> 32;
 }
 
@@ -115,8 +106,8 @@ static size_t write_wake(struct perfetto *p, const struct ref *r, size_t left)
     const struct prof_slot *s = r->slot;
     unsigned how = s[1].word[3] >> 8 & 0xff;
     size_t n = 1;
-    struct event e = event_begin(p, prof_ticks_ns(r->ticks), TYPE_INSTANT,
-                                 perfetto_thread_track(p, (pid_t)(s[1].word[2] >> 32)));
+    struct event e =
+        event_begin(p, r->ns, TYPE_INSTANT, perfetto_thread_track(p, (pid_t)(s[1].word[2] >> 32)));
     event_name(p, FIXED_IID + CATEGORY_WAKE, FIXED_IID + NAME_UNLOCK + how - PROF_WAKE_UNLOCK);
     annotate(p, ANNOTATION_LOCK, s->word[2]);
     event_stack(p, s[1].word[1]);
@@ -130,8 +121,8 @@ static size_t write_wake(struct perfetto *p, const struct ref *r, size_t left)
 static void write_region(struct perfetto *p, const struct ref *r)
 {
     bool begin = r->phase == PHASE_BEGIN;
-    struct event e = event_begin(p, prof_ticks_ns(r->ticks), begin ? TYPE_BEGIN : TYPE_END,
-                                 perfetto_thread_track(p, r->tid));
+    struct event e =
+        event_begin(p, r->ns, begin ? TYPE_BEGIN : TYPE_END, perfetto_thread_track(p, r->tid));
     if (begin) {
         event_names(p, r->slot->word[2], CATEGORY_REGION);
         if (r->slot->word[3])
@@ -151,8 +142,8 @@ static void write_task(struct perfetto *p, const struct ref *r)
     bool starts = prof_event_type_of(s) == PROF_EV_TASK_BEGIN,
          begin = starts || r->phase == PHASE_BEGIN;
     perfetto_write_track(p, task_track(p, s->word[2]), prof_name_text((uint32_t)s->word[1]), -1);
-    struct event e = event_begin(p, prof_ticks_ns(r->ticks), begin ? TYPE_BEGIN : TYPE_END,
-                                 task_track(p, s->word[2]));
+    struct event e =
+        event_begin(p, r->ns, begin ? TYPE_BEGIN : TYPE_END, task_track(p, s->word[2]));
     if (begin) {
         prof_wire_uint(p->w, EVENT_CATEGORY_IIDS, FIXED_IID + CATEGORY_TASK);
         prof_wire_string(p->w, EVENT_NAME, prof_name_text((uint32_t)s->word[1]));
@@ -175,8 +166,7 @@ static void write_log(struct perfetto *p, const struct ref *r)
     text[n] = '\0';
     struct prof_pool pool = {0};
     uint32_t i = prof_pool_intern(&pool, text, n);
-    struct event e =
-        event_begin(p, prof_ticks_ns(r->ticks), TYPE_INSTANT, perfetto_thread_track(p, r->tid));
+    struct event e = event_begin(p, r->ns, TYPE_INSTANT, perfetto_thread_track(p, r->tid));
     prof_wire_uint(p->w, EVENT_CATEGORY_IIDS, FIXED_IID + CATEGORY_LOG);
     prof_wire_string(p->w, EVENT_NAME, pool.strings ? pool.strings[i] : "");
     if (*prof_name_text((uint32_t)r->slot->word[1]))
@@ -204,7 +194,7 @@ static void write_counter(struct perfetto *p, const struct ref *r)
                          ends_in(name, "_bytes") ? UNIT_BYTES
                          : ends_in(name, "_ns")  ? UNIT_NS
                                                  : 0);
-    struct event e = event_begin(p, prof_ticks_ns(r->ticks), TYPE_COUNTER, track);
+    struct event e = event_begin(p, r->ns, TYPE_COUNTER, track);
     prof_wire_uint(p->w, EVENT_COUNTER_VALUE, r->slot->word[2]);
     event_end(p, e);
 }
@@ -216,7 +206,7 @@ static void write_gc(struct perfetto *p, const struct ref *r)
     uint64_t track = UINT64_C(1) << 60 | perfetto_process_track(p);
     bool begin = phase == PROF_GC_BEGIN || phase == PROF_GC_STW_BEGIN;
     perfetto_write_track(p, track, "GC", -1);
-    struct event e = event_begin(p, prof_ticks_ns(r->ticks), begin ? TYPE_BEGIN : TYPE_END, track);
+    struct event e = event_begin(p, r->ns, begin ? TYPE_BEGIN : TYPE_END, track);
     if (begin)
         event_name(p, FIXED_IID + CATEGORY_GC,
                    FIXED_IID + (phase == PROF_GC_BEGIN ? NAME_GC : NAME_STOP_THE_WORLD));
@@ -233,8 +223,7 @@ static void write_thread_life(struct perfetto *p, const struct ref *r)
 {
     const struct prof_slot *s = r->slot;
     bool start = prof_event_type_of(s) == PROF_EV_THREAD_START;
-    struct event e =
-        event_begin(p, prof_ticks_ns(r->ticks), TYPE_INSTANT, perfetto_thread_track(p, r->tid));
+    struct event e = event_begin(p, r->ns, TYPE_INSTANT, perfetto_thread_track(p, r->tid));
     event_name(p, FIXED_IID + CATEGORY_THREAD, FIXED_IID + (start ? NAME_START : NAME_EXIT));
     if (start) {
         annotate_string(p, ANNOTATION_START_FUNCTION, perfetto_function(p, s->word[1]));
@@ -248,7 +237,7 @@ static void write_thread_life(struct perfetto *p, const struct ref *r)
 static void write_sample(struct perfetto *p, const struct ref *r)
 {
     enum { MODE_USER = 2 };
-    size_t packet = perfetto_packet_begin(p, prof_ticks_ns(r->ticks));
+    size_t packet = perfetto_packet_begin(p, r->ns);
     size_t sample = prof_wire_begin(p->w, PACKET_PERF_SAMPLE);
     prof_wire_uint(p->w, 2, (uint64_t)p->pid);
     prof_wire_uint(p->w, 3, (uint64_t)r->tid);

@@ -104,7 +104,7 @@ static void take_known_wakes(struct work *k, const struct perfetto *p)
     for (size_t i = 0; i < p->nrefs; i++)
         if (p->refs[i].phase == PHASE_WAKE)
             k->known[k->nknown++] =
-                (struct prof_wakeup){.time_ns = prof_ticks_ns(p->refs[i].ticks),
+                (struct prof_wakeup){.time_ns = p->refs[i].ns,
                                      .tid = p->refs[i].tid,
                                      .waker = (pid_t)(p->refs[i].slot[1].word[2] >> 32)};
 }

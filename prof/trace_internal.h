@@ -313,6 +313,7 @@ void prof_drain_end(void);
  * then_locked (NULL: nothing) before anything else can be handed over. */
 void prof_drain_flush(void (*then_locked)(void));
 void prof_drain_stats(struct prof_trace_stats *out);
+void prof_drain_limit_locked(size_t store_bytes); /* SIZE_MAX: as large as they like */
 pid_t prof_drain_pid(void); /* of the process that records */
 void prof_drain_fork_child(void);
 

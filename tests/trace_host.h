@@ -24,6 +24,17 @@ enum { TRACE_SANITIZED = 1 };
 enum { TRACE_SANITIZED = 0 };
 #endif
 
+/* A test that fails leaves nothing on for the next. */
+static inline int trace_all_off(void **state)
+{
+    (void)state;
+    prof_flight_set_trigger(NULL);
+    prof_flight_stop();
+    prof_trace_stop();
+    return 0;
+}
+#define TEST(name) cmocka_unit_test_teardown(name, trace_all_off)
+
 static inline int trace_file_new(void)
 {
     int fd = memfd_create("trace", MFD_CLOEXEC);

@@ -524,22 +524,22 @@ static void test_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_regions_nest),
-        cmocka_unit_test(test_a_region_that_is_deeper_than_there_are_places),
-        cmocka_unit_test(test_what_is_open_at_the_end_is_told),
-        cmocka_unit_test(test_tasks_pass_through_threads),
-        cmocka_unit_test(test_logs_and_counters),
-        cmocka_unit_test(test_categories_and_kinds_are_switched),
-        cmocka_unit_test(test_collections),
-        cmocka_unit_test(test_threads_lives),
-        cmocka_unit_test(test_every_lock_wait_has_its_holder),
-        cmocka_unit_test(test_rwlocks),
-        cmocka_unit_test(test_condition_variables),
-        cmocka_unit_test(test_semaphores_barriers_and_joins),
-        cmocka_unit_test(test_system_calls),
-        cmocka_unit_test(test_waits_that_began_before_or_end_after),
-        cmocka_unit_test(test_cpu_samples),
-        cmocka_unit_test(test_errors),
+        TEST(test_regions_nest),
+        TEST(test_a_region_that_is_deeper_than_there_are_places),
+        TEST(test_what_is_open_at_the_end_is_told),
+        TEST(test_tasks_pass_through_threads),
+        TEST(test_logs_and_counters),
+        TEST(test_categories_and_kinds_are_switched),
+        TEST(test_collections),
+        TEST(test_threads_lives),
+        TEST(test_every_lock_wait_has_its_holder),
+        TEST(test_rwlocks),
+        TEST(test_condition_variables),
+        TEST(test_semaphores_barriers_and_joins),
+        TEST(test_system_calls),
+        TEST(test_waits_that_began_before_or_end_after),
+        TEST(test_cpu_samples),
+        TEST(test_errors),
     };
     return cmocka_run_group_tests_name("trace_record", tests, NULL, NULL);
 }

@@ -149,7 +149,7 @@ static const struct tw_field {
 
 /* ---- a chunk --------------------------------------------------------------------------------- */
 
-enum { TW_KINDS = 20, TW_IDS = 1 << 16, TW_TRACKS = 8192, TW_SEQUENCES = 1 << 16 };
+enum { TW_KINDS = 20, TW_IDS = 1 << 16, TW_TRACKS = 1 << 18, TW_SEQUENCES = 1 << 16 };
 
 struct tw_check {
     char error[256]; /* "" : all is well */
@@ -208,6 +208,15 @@ static inline bool tw_intern(struct tw_check *c, int kind, struct proto p)
     return c->interned[kind][iid] = true;
 }
 
+/* The track's place in the hash table. */
+static inline uint64_t *tw_track(struct tw_check *c, uint64_t uuid)
+{
+    size_t i = (size_t)(uuid * UINT64_C(0x9e3779b97f4a7c15) >> 32);
+    while (c->tracks[i % TW_TRACKS] && c->tracks[i % TW_TRACKS] != uuid)
+        i++;
+    return &c->tracks[i % TW_TRACKS];
+}
+
 static inline bool tw_reference(struct tw_check *c, int in, const struct proto_field *f)
 {
     static const struct {
@@ -221,9 +230,8 @@ static inline bool tw_reference(struct tw_check *c, int in, const struct proto_f
             return tw_known(c, references[i].kind, f->value);
     if (in != TW_EVENT || f->number != 11)
         return true;
-    for (size_t i = 0; i < c->ntracks; i++)
-        if (c->tracks[i] == f->value)
-            return true;
+    if (*tw_track(c, f->value))
+        return true;
     return tw_fail(c, "packet %zu: track %llx is not described in its chunk", c->packets,
                    (unsigned long long)f->value);
 }
@@ -236,8 +244,8 @@ static inline bool tw_message(struct tw_check *c, int in, struct proto p)
         if (!known || known->wire != f.wire_type)
             return tw_fail(c, "packet %zu: message %d has field %d of wire type %d", c->packets, in,
                            f.number, f.wire_type);
-        if (in == TW_TRACK && f.number == 1 && c->ntracks < TW_TRACKS)
-            c->tracks[c->ntracks++] = f.value;
+        if (in == TW_TRACK && f.number == 1 && c->ntracks++ < TW_TRACKS / 2)
+            *tw_track(c, f.value) = f.value;
         if (in == TW_INTERNED && !tw_intern(c, f.number, f.bytes))
             return false;
         if (!tw_reference(c, in, &f) || (known->message && !tw_message(c, known->message, f.bytes)))
@@ -263,6 +271,7 @@ static inline bool tw_chunk_begins(struct tw_check *c, struct proto p, uint64_t 
     c->chunks++;
     c->ntracks = 0;
     c->last_ns = 0;
+    memset(c->tracks, 0, sizeof c->tracks);
     memset(c->interned, 0, sizeof c->interned);
     return (clocks && defaults) || tw_fail(c, "packet %zu: no clocks or defaults", c->packets);
 }
