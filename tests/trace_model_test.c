@@ -330,6 +330,32 @@ static void test_tid_twice(void **state)
     free(f.data);
 }
 
+/* The kernel does not tell when an ending thread leaves its CPU, which may be idle for long after
+ * it. */
+static void test_exit_without_switch(void **state)
+{
+    (void)state;
+    struct trace_file f = {0};
+    tf_chunk(&f, 1, false);
+    tf_thread(&f, 11, 7, 8, "short");
+    tf_thread(&f, 12, 7, 9, "later");
+    tf_switch(&f, 1, 0, 0, 0, 8);
+    tf_event(
+        &f, (struct tf_event){
+                .ms = 1.1, .track = 11, .type = TF_INSTANT, .category = "thread", .name = "start"});
+    tf_event(&f,
+             (struct tf_event){
+                 .ms = 2, .track = 11, .type = TF_INSTANT, .category = "thread", .name = "exit"});
+    tf_switch(&f, 30, 0, 0, 0, 9);
+    tf_switch(&f, 31, 0, 9, 1, 0);
+    struct trace *t = read_file(&f);
+
+    expect_states(t, 8, "run 1.0");
+    assert_int_equal(thread_of(t, 8)->end_ns, at(2));
+    trace_close(t);
+    free(f.data);
+}
+
 /* A broadcast: one instant that several waits end by. */
 static void test_broadcast(void **state)
 {
@@ -543,6 +569,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_sequences_out_of_order),
         cmocka_unit_test(test_wrapped_ring),
         cmocka_unit_test(test_tid_twice),
+        cmocka_unit_test(test_exit_without_switch),
         cmocka_unit_test(test_broadcast),
         cmocka_unit_test(test_misdated),
         cmocka_unit_test(test_truncated),

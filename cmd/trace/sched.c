@@ -43,6 +43,21 @@ static void add_run(struct scheduler *s, uint32_t cpu, uint32_t thread, int64_t 
     t->runs[t->nruns++] = (struct trace_run){from, to, thread, (uint16_t)cpu, (uint8_t)end};
 }
 
+/* Nothing says when the thread left: an ending one leaves without a word, for others a record is
+ * missing. */
+static void add_unended(struct scheduler *s, uint32_t i, int64_t ns)
+{
+    const struct cpu *cpu = &s->cpus[i];
+
+    if (cpu->thread == TRACE_NONE)
+        return;
+    const struct trace_thread *t = &s->t->threads[cpu->thread];
+    if (t->exited && t->end_ns >= cpu->since_ns && t->end_ns < ns)
+        add_run(s, i, cpu->thread, cpu->since_ns, t->end_ns, TRACE_RUN_BLOCKED);
+    else
+        add_run(s, i, cpu->thread, cpu->since_ns, ns, TRACE_RUN_UNKNOWN);
+}
+
 /* A CPU's first word may be that a thread leaves it: that ran from the beginning, unless what came
  * before was lost. */
 static int64_t first_start(const struct scheduler *s, uint32_t thread, int64_t ns)
@@ -63,8 +78,7 @@ static void leave(struct scheduler *s, uint32_t i, const struct raw_switch *w)
         (cpu->thread != TRACE_NONE && s->t->threads[cpu->thread].tid == w->prev_tid)) {
         add_run(s, i, cpu->thread, cpu->since_ns, w->ns, end);
     } else {
-        if (cpu->thread != TRACE_NONE) /* its switch is missing */
-            add_run(s, i, cpu->thread, cpu->since_ns, w->ns, TRACE_RUN_UNKNOWN);
+        add_unended(s, i, w->ns);
         uint32_t thread = thread_at(s->r, w->prev_tid, w->ns);
         if (thread != TRACE_NONE && !cpu->seen)
             add_run(s, i, thread, first_start(s, thread, w->ns), w->ns, end);
@@ -131,7 +145,7 @@ void build_runs(struct reader *r)
         if (r->switches[i].cpu < UINT16_MAX)
             walk(&s, &r->switches[i]);
     for (uint32_t i = 0; i < s.ncpus; i++)
-        add_run(&s, i, s.cpus[i].thread, s.cpus[i].since_ns, r->t->end_ns, TRACE_RUN_UNKNOWN);
+        add_unended(&s, i, r->t->end_ns);
     r->t->has_sched = r->t->nruns > 0;
     group_by_cpu(&s);
     free(s.cpus);
