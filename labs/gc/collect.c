@@ -2,10 +2,10 @@
  *
  * libgc is told never to collect of its own accord (but when memory has run out it does all the
  * same, and is counted). A thread whose heap has reached the goal calls gc_collect_due; if the
- * pacer agrees, GC_gcollect does it all: clears the marks, stops
- * the other threads with a signal each, marks what can be reached, lets them go, takes back what is
- * wholly free. The rest is swept by later allocations, as in Go. libgc reports these phases to
- * on_event, in part while the world stands still: nothing there may wait or allocate.
+ * pacer agrees, GC_gcollect does it all: clears the marks, stops the other threads with a signal
+ * each, marks what can be reached, lets them go, takes back what is wholly free. The rest is swept
+ * by later allocations, as in Go. libgc reports these phases to on_event, in part while the world
+ * stands still: nothing there may wait or allocate.
  *
  * What is live is counted by going through all marked objects (0.01 to 0.5 ms), the one exact way:
  * libgc's own sums are of blocks. */
@@ -21,19 +21,20 @@
 #include <signal.h>
 #include <stdio.h>
 
-/* Memory is got in pieces of 1/64 of the heap, for a limit's sake; libgc's own choice is a third.
- */
+/* Memory is got in pieces of 1/64 of the heap, for a limit's sake; libgc itself takes a third. */
 enum { FREE_SPACE_DIVISOR = 64 };
 
 static struct {
     pthread_mutex_t lock; /* one collection at a time */
     /* under lock */
-    struct gc_pacer pacer;
+    struct gc_pacer pacer; /* its settings change under libgc's lock, too */
+    int64_t cpu_ns;        /* that collections have taken */
     void (*on_cycle)(const struct gc_cycle *, void *);
     void *on_cycle_arg;
     bool forced, limited; /* why GC_gcollect is being called */
     /* constant */
     bool started;
+    int64_t start_ns;
     int processors;
 } collector = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -45,7 +46,7 @@ static __thread bool collecting; /* this thread is */
 static pthread_mutex_t stats_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct gc_stats stats; /* under stats_lock */
 
-/* ---- the goal ------------------------------------------------------------------------------- */
+/* ---- the goal -------------------------------------------------------------------------------- */
 
 static int64_t set_goal(void)
 {
@@ -170,9 +171,8 @@ static double share_locked(int64_t now_ns)
     const double pause = (double)stats.pause_total_ns;
     const double beside = ((double)stats.work_total_ns - pause) / processors;
 
-    return now_ns > collector.pacer.start_ns
-               ? (pause + beside) / (double)(now_ns - collector.pacer.start_ns)
-               : 0;
+    return now_ns > collector.start_ns ? (pause + beside) / (double)(now_ns - collector.start_ns)
+                                       : 0;
 }
 
 static double share_now(void)
@@ -187,20 +187,34 @@ static void print_trace(const struct gc_cycle *c)
 {
     char line[256];
 
-    gc_trace_line(line, sizeof line, c, collector.pacer.start_ns, share_now(),
-                  collector.processors);
+    gc_trace_line(line, sizeof line, c, collector.start_ns, share_now(), collector.processors);
     fprintf(stderr, "%s\n", line);
+}
+
+/* The program's own time on all processors, collections apart. */
+static int64_t worked_ns(void)
+{
+    return gc_clock_ns(CLOCK_PROCESS_CPUTIME_ID) - collector.cpu_ns;
+}
+
+/* What the collection took, and what the threads that stood still could have done meanwhile. */
+static void charge(int64_t cpu_ns)
+{
+    const int threads = gc_threads();
+    const int width = threads < collector.processors ? threads : collector.processors;
+
+    collector.cpu_ns += cpu_ns;
+    gc_pacer_collected(&collector.pacer, cpu_ns * width, worked_ns());
 }
 
 static void collect_locked(void)
 {
-    const int64_t begin_ns = gc_clock_ns(CLOCK_MONOTONIC);
+    const int64_t begin_ns = gc_clock_ns(CLOCK_THREAD_CPUTIME_ID);
 
     collecting = true;
     GC_gcollect();
     const struct gc_cycle done = cycle; /* collector.lock keeps the next one away */
-    const int64_t end_ns = gc_clock_ns(CLOCK_MONOTONIC);
-    gc_pacer_collected(&collector.pacer, end_ns - begin_ns, end_ns);
+    charge(gc_clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin_ns);
     collector.forced = collector.limited = false;
     if (collector.pacer.settings.trace)
         print_trace(&done);
@@ -211,7 +225,7 @@ static void collect_locked(void)
 
 /* Who comes while another thread collects waits, and finds a smaller heap: else the heap would
  * outgrow its goal by all that is allocated until the world stands. */
-void gc_collect_due(void)
+void gc_collect_due(int64_t pending_bytes)
 {
     if (collecting)
         return;
@@ -220,7 +234,7 @@ void gc_collect_due(void)
     p->live_bytes = atomic_load_explicit(&live_bytes, memory_order_relaxed);
     p->overhead_bytes = atomic_load_explicit(&overhead_bytes, memory_order_relaxed);
     const int64_t heap = gc_heap_bytes();
-    if (gc_pacer_due(p, heap, gc_clock_ns(CLOCK_MONOTONIC))) {
+    if (gc_pacer_due(p, heap, pending_bytes, worked_ns())) {
         collector.limited = heap < gc_pacer_percent_goal(p);
         collect_locked();
     }
@@ -256,11 +270,19 @@ void gc_collect(void)
     pthread_mutex_unlock(&collector.lock);
 }
 
+static void *GC_CALLBACK apply(void *settings)
+{
+    collector.pacer.settings = *(const struct gc_settings *)settings;
+    set_goal();
+    return NULL;
+}
+
 void gc_set(const struct gc_settings *settings)
 {
+    struct gc_settings copy = *settings;
+
     pthread_mutex_lock(&collector.lock);
-    collector.pacer.settings = *settings;
-    set_goal();
+    GC_call_with_alloc_lock(apply, &copy);
     pthread_mutex_unlock(&collector.lock);
 }
 
@@ -317,7 +339,7 @@ int gc_start(const struct gc_settings *settings)
     if (collector.started)
         return -EALREADY;
     collector.started = true;
-    collector.pacer.start_ns = gc_clock_ns(CLOCK_MONOTONIC);
+    collector.start_ns = gc_clock_ns(CLOCK_MONOTONIC);
     collector.processors = count_processors();
     collector.pacer.settings = settings ? *settings : defaults;
     configure_libgc();

@@ -52,13 +52,14 @@ bool gc_parse_trace(const char *godebug);
 
 enum { GC_HEAP_MINIMUM_BYTES = 4 << 20 };
 
+/* Time is the processors' here, not the clock's: what other programs take from this one is nobody's
+ * fault. */
 struct gc_pacer {
     struct gc_settings settings;
     int64_t live_bytes;     /* that the last collection left */
     int64_t overhead_bytes; /* that the collector has beyond objects, when its heap is full */
-    int64_t start_ns;       /* when the program began */
-    int64_t end_ns;         /* when the last collection ended */
-    int64_t debt_ns;        /* by how much collecting was then ahead of the program, in time */
+    int64_t worked_ns;      /* the program had worked so long when the last collection ended, */
+    int64_t debt_ns;        /* and collecting was ahead of it by this */
 };
 
 /* The size of the heap at which GOGC starts a collection: live * (1 + percent / 100), and never
@@ -69,14 +70,15 @@ int64_t gc_pacer_limit_goal(const struct gc_pacer *p);
 /* The lesser of both. */
 int64_t gc_pacer_goal(const struct gc_pacer *p);
 
-/* A collection has ended that took cost_ns, all of them the program's loss. */
-void gc_pacer_collected(struct gc_pacer *p, int64_t cost_ns, int64_t now_ns);
+/* A collection has cost the program cost_ns; the program itself has worked for worked_ns so far. */
+void gc_pacer_collected(struct gc_pacer *p, int64_t cost_ns, int64_t worked_ns);
 
-/* Whether to collect now. For the limit's sake alone this is false while collecting is ahead of the
- * program by more than a twentieth of the time since the start, or 100 ms: so half of the time at
- * most goes into it, and a heap that does not fit grows over the limit instead of standing still.
- */
-bool gc_pacer_due(const struct gc_pacer *p, int64_t heap_bytes, int64_t now_ns);
+/* Whether to collect now, with pending_bytes about to be added. For the limit's sake alone this is
+ * false while collecting is ahead of the program by more than a twentieth of all its time, or 100
+ * ms: so half of the time at most goes into it, and a heap that does not fit grows over the limit
+ * instead of standing still. */
+bool gc_pacer_due(const struct gc_pacer *p, int64_t heap_bytes, int64_t pending_bytes,
+                  int64_t worked_ns);
 
 /* ---- the collector --------------------------------------------------------------------------- */
 
@@ -137,8 +139,8 @@ struct gc_stats {
 
 void gc_stats_read(struct gc_stats *out);
 
-/* Calls fn after each collection, on the thread that made it; it may allocate. One at a time; NULL:
- * none. */
+/* Calls fn after each collection, on the thread that made it; it may allocate, but not collect. One
+ * at a time; NULL: none. */
 void gc_on_cycle(void (*fn)(const struct gc_cycle *cycle, void *arg), void *arg);
 
 /* "gc 1 @0.014s 5%: 0.77+1.2+0.17 ms clock, ...", as Go's, without a newline. share: of the

@@ -58,7 +58,14 @@ static __attribute__((noinline)) void report(void)
     atomic_fetch_add_explicit(&allocated_bytes, mine, memory_order_relaxed);
     const int64_t heap = atomic_fetch_add_explicit(&heap_bytes, mine, memory_order_relaxed) + mine;
     if (heap >= atomic_load_explicit(&goal_bytes, memory_order_relaxed))
-        gc_collect_due();
+        gc_collect_due(0);
+}
+
+/* A large object could break the limit all at once. */
+static void prepare(size_t bytes)
+{
+    if (bytes >= REPORT_BYTES && gc_heap_bytes() + (int64_t)bytes >= gc_heap_goal())
+        gc_collect_due((int64_t)bytes);
 }
 
 static void count(const void *p)
@@ -71,8 +78,8 @@ static void count(const void *p)
 
 void *gc_alloc(size_t bytes)
 {
+    prepare(bytes);
     void *p = GC_malloc(bytes);
-
     if (!p)
         return NULL;
     if (prof_heap_allocated(p, bytes))
@@ -83,8 +90,8 @@ void *gc_alloc(size_t bytes)
 
 void *gc_alloc_leaf(size_t bytes)
 {
+    prepare(bytes);
     void *p = GC_malloc_atomic(bytes); /* libgc clears only what it will search */
-
     if (!p)
         return NULL;
     memset(p, 0, bytes);

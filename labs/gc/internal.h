@@ -29,8 +29,13 @@ void gc_heap_swept(int64_t bytes, int64_t objects);
 
 /* ---- collect.c ------------------------------------------------------------------------------- */
 
-/* The heap has reached its goal: collects if the pacer agrees. */
-void gc_collect_due(void);
+/* The heap has reached its goal, or will with so many more bytes: collects if the pacer agrees. */
+void gc_collect_due(int64_t pending_bytes);
+
+/* ---- thread.c -------------------------------------------------------------------------------- */
+
+/* Threads that a collection stops, the one that collects among them. */
+int gc_threads(void);
 
 /* ---- sample.c -------------------------------------------------------------------------------- */
 

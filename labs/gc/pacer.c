@@ -8,7 +8,7 @@
 #include "labs/gc/gc.h"
 
 /* A part of the limit is never planned with: the collector gets memory in pieces. */
-enum { HEADROOM_DIVISOR = 32 };
+enum { HEADROOM_DIVISOR = 16 };
 /* How far collecting may get ahead. Go gives a second of each processor's time; the labs are done
  * by then. */
 enum { CREDIT_NS_MAX = 100000000 };
@@ -53,25 +53,27 @@ int64_t gc_pacer_goal(const struct gc_pacer *p)
 }
 
 /* Collecting makes a debt, as long as it takes; the program works it off in the same time. */
-static int64_t debt_now(const struct gc_pacer *p, int64_t now_ns)
+static int64_t debt_now(const struct gc_pacer *p, int64_t worked_ns)
 {
-    const int64_t worked_ns = now_ns - p->end_ns;
+    const int64_t since_ns = worked_ns - p->worked_ns;
 
-    return p->debt_ns > worked_ns ? p->debt_ns - worked_ns : 0;
+    return p->debt_ns > since_ns ? p->debt_ns - since_ns : 0;
 }
 
-void gc_pacer_collected(struct gc_pacer *p, int64_t cost_ns, int64_t now_ns)
+void gc_pacer_collected(struct gc_pacer *p, int64_t cost_ns, int64_t worked_ns)
 {
-    p->debt_ns = debt_now(p, now_ns - cost_ns) + cost_ns;
-    p->end_ns = now_ns;
+    p->debt_ns = debt_now(p, worked_ns) + cost_ns;
+    p->worked_ns = worked_ns;
 }
 
-bool gc_pacer_due(const struct gc_pacer *p, int64_t heap_bytes, int64_t now_ns)
+bool gc_pacer_due(const struct gc_pacer *p, int64_t heap_bytes, int64_t pending_bytes,
+                  int64_t worked_ns)
 {
-    const int64_t twentieth_ns = (now_ns - p->start_ns) / 20;
-    const int64_t credit_ns = twentieth_ns < CREDIT_NS_MAX ? twentieth_ns : CREDIT_NS_MAX;
+    const int64_t part_ns = worked_ns / 20;
+    const int64_t credit_ns = part_ns < CREDIT_NS_MAX ? part_ns : CREDIT_NS_MAX;
 
     if (heap_bytes >= gc_pacer_percent_goal(p))
         return true;
-    return heap_bytes >= gc_pacer_limit_goal(p) && debt_now(p, now_ns) <= credit_ns;
+    return heap_bytes + pending_bytes >= gc_pacer_limit_goal(p) &&
+           debt_now(p, worked_ns) <= credit_ns;
 }
