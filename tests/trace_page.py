@@ -153,6 +153,17 @@ def check_selection(page):
     page.key('Escape')
 
 
+def check_findings(page):
+    page.wait("document.getElementById('findings').childElementCount > 0")
+    said = text(page, '#findings')
+    contains('what stands out is said: the lock', said, '10.2 ms waited for one lock, in lock')
+    contains('and the collector', said, 'stopped by the collector for 2 ms, 4.0 % of the time')
+    page.run("document.querySelector('#findings button').click()")
+    contains('each with a link to it', page.run('location.hash'), 'view=locks&lock=0x1000')
+    ok('where the lock is unfolded', page.run("document.querySelector('#locks .unfolded') !== null"))
+    press(page, 'Timeline', 'nav')
+
+
 def check_zoom(page):
     span = lambda: page.run('traceApp.timeline.view.to - traceApp.timeline.view.from')
     page.run('traceApp.timeline.fit()')
@@ -229,7 +240,7 @@ def check_tables(page):
     page.run("document.querySelector('#locks .fold').click()")
     contains('who held it', text(page, '#locks .unfolded'), 'loader')
     press(page, 'Collections', 'nav')
-    contains('collections', text(page, '#collections'), '1 collections; the program stood still for 2 ms of 50 ms')
+    contains('collections', text(page, '#collections'), '1 collection; the program stood still for 2 ms of 50 ms')
     near('the least of 4 ms windows', page.run('''import('./collections.js').then((m) =>
         m.leastUtilisation([[37e6, 39e6]], 4e6, 50e6))'''), 0.5, 0.001)
     press(page, 'Files', 'nav')
@@ -346,7 +357,7 @@ def check_looks(width, dark):
 def main():
     try:
         with Browser(1280, 900) as page:
-            for check in (check_drawn, check_click, check_selection, check_zoom, check_search, check_tables, check_shop,
+            for check in (check_drawn, check_findings, check_click, check_selection, check_zoom, check_search, check_tables, check_shop,
                           check_real):
                 check(page)
             # The browser's advice on getImageData is on what is done here.

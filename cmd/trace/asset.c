@@ -26,6 +26,7 @@
     X(dom, "dom.js", SCRIPT)                                                                       \
     X(draw, "draw.js", SCRIPT)                                                                     \
     X(files, "files.js", SCRIPT)                                                                   \
+    X(findings, "findings.js", SCRIPT)                                                             \
     X(format, "format.js", SCRIPT)                                                                 \
     X(fragment, "fragment.js", SCRIPT)                                                             \
     X(histogram, "histogram.js", SCRIPT)                                                           \

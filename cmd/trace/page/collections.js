@@ -81,7 +81,7 @@ export function build(app) {
     const total = list.reduce((sum, [a, b]) => sum + b - a, 0);
     const size = (name) => ({ name, num: true, value: (r) => r[name], show: (r) => Number.isNaN(r[name]) ? '-' :
         bytes(r[name]) });
-    return [el('p', {}, `${count(gcs.length)} collections; the program stood still for ${duration(total)} of ${
+    return [el('p', {}, `${count(gcs.length)} collection${gcs.length === 1 ? '' : 's'}; the program stood still for ${duration(total)} of ${
         duration(trace.end)}, at most ${duration(Math.max(0, ...list.map(([a, b]) => b - a)))} at a time.`),
     list.length ? el('figure', {}, el('figcaption', {}, 'Minimum mutator utilisation: in the worst window of a length, ' +
         'the share of time that the program could run'), curve(trace, list)) : null,

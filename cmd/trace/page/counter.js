@@ -5,7 +5,7 @@ import { gallop, lowerBound } from './search_sorted.js';
 
 const BLOCK = 64;
 
-export class Extremes {
+class Extremes {
     constructor(values) {
         this.values = values;
         const n = Math.ceil(values.length / BLOCK);

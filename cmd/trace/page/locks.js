@@ -43,12 +43,13 @@ export function gather(trace, span) {
 const known = (map) => [...map.keys()].some((key) => key !== NONE);
 const byTime = (map) => [...map.values()].sort((a, b) => b.sum - a.sum);
 
+const OWN = /(^|\/)prof\/[a-z0-9_]+\.c$/; // libprof's, in a program that has it linked in
 const CALLS = /^(__)?(pthread_|sem_|mtx_|cnd_)/, CALL_DEPTH = 8; // how deep below the top a lock call can lie
 
 // The function that called the lock call: where in the program it is.
-function place(trace, stack) {
+export function place(trace, stack) {
     const frames = trace.frames(stack);
-    const call = frames.slice(0, CALL_DEPTH).findLastIndex((f) => CALLS.test(f.name));
+    const call = frames.slice(0, CALL_DEPTH).findLastIndex((f) => CALLS.test(f.name) || OWN.test(f.file));
     return (frames[call + 1] ?? frames[0])?.name ?? '';
 }
 

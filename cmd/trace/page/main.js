@@ -8,6 +8,7 @@ import * as threads from './threads.js';
 import { bytes, count, duration, moment } from './format.js';
 import { byId, el, jump } from './dom.js';
 import { Details } from './details.js';
+import { findings } from './findings.js';
 import { fetchColumns } from './load.js';
 import { STATES } from './palette.js';
 import { Input } from './input.js';
@@ -186,6 +187,25 @@ class App {
                 onclick: () => { list.hidden = true; this.timeline.redraw(); } }, '×'));
     }
 
+    // After the first picture: it takes as long as drawing a few.
+    showFindings() {
+        const list = findings(this.trace).map((f) => el('li', {}, jump(f.text, () => {
+            if (f.to)
+                this.go(...f.to);
+            else
+                this.#filter(f.filter);
+        })));
+        byId('findings').replaceChildren(...list);
+        byId('findings').hidden = !list.length;
+        this.timeline.redraw();
+    }
+
+    #filter(text) {
+        byId('filter').value = text;
+        byId('filter').dispatchEvent(new Event('input'));
+        this.timeline.fit();
+    }
+
     #tools() {
         const tl = this.timeline;
         byId('sort').append(...Object.entries(SORTS).map(([key, name]) => el('option', { value: key }, name)));
@@ -234,6 +254,7 @@ async function open() {
         window.traceApp.timeline.drawNow();
         performance.mark('drawn');
         document.body.dataset.state = 'ready';
+        setTimeout(() => window.traceApp.showFindings());
     } catch (error) {
         loading.replaceChildren(el('p', { class: 'note' }, `The trace cannot be shown: ${error.message}`));
         document.body.dataset.state = 'failed';

@@ -7,7 +7,7 @@ const BUCKETS = 2048;
 const QUIET = [SLEEP, WAIT, IO, OTHER, UNKNOWN]; // left out: hundreds of sleeping threads would hide the busy ones
 
 // Nanoseconds of all threads in each class, for each of BUCKETS parts of the trace.
-export function sumBuckets(trace) {
+function sumBuckets(trace) {
     const sums = new Float64Array(BUCKETS * CLASSES), each = trace.end / BUCKETS;
     const { state_start: starts, state_end: ends, state_class: kinds } = trace;
     for (let i = 0; i < kinds.length; i++) {
@@ -96,7 +96,7 @@ function fitted(canvas, width, height, ratio) {
 }
 
 // 1, 2 or 5 times a power of ten: about `most` steps.
-export function niceStep(span, most) {
+function niceStep(span, most) {
     const raw = span / Math.max(1, most), power = 10 ** Math.floor(Math.log10(raw));
     return [1, 2, 5, 10].map((k) => k * power).find((step) => step >= raw);
 }

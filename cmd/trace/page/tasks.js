@@ -8,7 +8,7 @@ import { Table } from './table.js';
 const SLOWEST = 20;
 
 // [{name, slices}] of a kind, the slices by length.
-function byName(trace, kind, span) {
+export function byName(trace, kind, span) {
     const groups = new Map();
     for (let i = 0; i < trace.nslices; i++) {
         if (trace.slice_kind[i] !== kind || !trace.touches(i, span))

@@ -31,7 +31,7 @@ function systemCalls(trace, thread, span) {
     return out;
 }
 
-export function analyse(trace, span) {
+function analyse(trace, span) {
     return Array.from({ length: trace.nthreads }, (_, thread) => ({
         thread, times: trace.times(thread, ...span), ...stretches(trace, thread, span),
         calls: systemCalls(trace, thread, span),
