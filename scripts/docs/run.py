@@ -104,11 +104,15 @@ class Place:
         return process.returncode, self.shown(out)
 
     def run_on(self, command, until):
-        """Starts the command and leaves it running once it has printed what was waited for. (status, lines)"""
+        """Starts the command and leaves it running once it has printed what was waited for. (status, lines)
+        Whatever serves its address was stopped by the reader."""
+        address = re.search(r"127\.0\.0\.1:\d+", command)
+        self.stop([p for p in self.running if address and address[0] in p.guide_command])
         with tempfile.TemporaryFile() as log:
             process = subprocess.Popen(["bash", "-c", self.adapt(command)], cwd=self.root, env=self.environment,
                                        stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                                        start_new_session=True)
+            process.guide_command = command
             self.running.append(process)
             end = time.monotonic() + 60
             while True:
@@ -121,9 +125,9 @@ class Place:
                     return status or 1, lines + [f"(nothing like {until} was printed)"]
                 time.sleep(0.05)
 
-    def stop(self):
+    def stop(self, processes):
         """Ends what runs in the background, as Ctrl-C does."""
-        for process in self.running:
+        for process in processes:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
                 try:
                     os.killpg(process.pid, number)
@@ -134,10 +138,10 @@ class Place:
                     break
                 except subprocess.TimeoutExpired:
                     continue
-        self.running = []
+        self.running = [p for p in self.running if p not in processes]
 
     def remove(self):
-        self.stop()
+        self.stop(self.running)
         shutil.rmtree(self.root, ignore_errors=True)
 
 
@@ -260,7 +264,7 @@ class Runner:
                 pictures[thing[0]] = self.run_figure(*thing)
             else:
                 bodies[line] = self.run_block(guide, thing)
-        self.place.stop()
+        self.place.stop(self.place.running)
         if not self.check:
             self.write(guide, bodies, pictures)
 
