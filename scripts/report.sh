@@ -35,7 +35,7 @@ contents() {
 # The verdicts of all steps, first.
 verdicts() {
     local kind status text
-    grep -hE '^verdict' "$records"/step*/parts 2>/dev/null | while IFS=$'\t' read -r kind status text; do
+    { grep -hE '^verdict' "$records"/step*/parts 2>/dev/null || true; } | while IFS=$'\t' read -r kind status text; do
         printf '<p class="verdict %s">%s</p>\n' "$(html "$status")" "$(html "$text")"
     done
 }

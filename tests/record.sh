@@ -134,7 +134,7 @@ chmod +x "$tmp/make"
 MAKE=$tmp/make record 1
 exits "without a capture the step's target is run" 0
 like "it says so" "$out" '^step 1 has no capture in .*; making one: make bench-cpu$'
-like "and does" "$out" '^made --no-print-directory bench-cpu$'
+like "and does" "$out" '^made --no-print-directory --keep-going bench-cpu$'
 rm "$PROFILES/cpu/cpu.pprof"
 MAKE=false record 1
 exits "a target that fails" 1

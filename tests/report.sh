@@ -43,6 +43,8 @@ for step in 0 1 4 5 7; do
     printf '# Step %s — a & <b>\n<!-- record:step%s begin -->\n<!-- record:step%s end -->\n' $step $step $step >"$DOCS/en/step$step-x.md"
     run scripts/record.sh $step
     exits "step $step is recorded" 0
+    run scripts/report.sh
+    exits "and a report can be made" 0
 done
 is "four pictures of a comparison" "$(find "$DOCS/record" -name 'step5-fib*' | wc -l)" 4
 for picture in "$DOCS"/record/*.svg; do
