@@ -174,7 +174,7 @@ uint32_t thread_at(struct reader *r, int32_t tid, int64_t ns);
 void read_track_event(struct reader *r, struct sequence *s, int64_t ns, struct message m);
 void read_ftrace(struct reader *r, struct sequence *s, struct message m);
 
-/* ---- misdated.c, build.c, flow.c, sched.c, state.c: in this order ---------------------------------------- */
+/* ---- misdated.c, build.c, flow.c, sched.c, state.c: in this order ---------------------------- */
 
 void drop_misdated(struct reader *r);
 void build_slices(struct reader *r);
