@@ -112,6 +112,14 @@ is "a full and a collected heap for each collection" "$(grep -c ' full$' "$tmp/l
 holds "in order of time, full ones at the goal" awk '!/^#/ { if ($1 < last) exit 1; last = $1 }
     / full$/ { if ($2 < 4 * 2 ^ 20 || $2 > 4.1 * 2 ^ 20) exit 1 }' "$tmp/log"
 
+# ---- traces --------------------------------------------------------------------------------------------------
+run "$mem_hot" -gc -count 50000 -hold=false -trace "$tmp/trace"
+collections=$(value collections)
+run "$BIN/trace" -summary "$tmp/trace"
+for row in collection 'world stopped'; do
+    like "-trace shows each $row" "$out" "^ *$row +$collections "
+done
+
 # ---- misuse --------------------------------------------------------------------------------------------------
 refuses() { # NAME STATUS REGEX COMMAND...
     local name=$1 status=$2 regex=$3
