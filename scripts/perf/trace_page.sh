@@ -1,7 +1,7 @@
 #!/bin/bash
 # How long bin/trace takes to open a million events in the browser, and to draw while one zooms and moves: chromium without
-# a screen and without a GPU, 1920 by 1080. The medians of ROUNDS=5 openings. For comparison: the catapult viewer imports a
-# million events in 3.5 s with 457 MB of heap.
+# a screen and without a GPU, 1920 by 1080. The best of ROUNDS=5 openings, for a busy machine only ever adds to it. For
+# comparison: the catapult viewer imports a million events in 3.5 s with 457 MB of heap.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 : "${BIN:=bin}" "${ROUNDS:=5}" "${EVENTS:=1000000}"
