@@ -105,8 +105,20 @@ static void end_taking_locked(void)
     taking = false;
 }
 
+static void begin_taking(void)
+{
+    if (wakes.window) { /* what came before is the flight recorder's alone */
+        prof_drain_flush(begin_taking_locked);
+        return;
+    }
+    prof_lock(&prof_drain_lock);
+    begin_taking_locked();
+    prof_unlock(&prof_drain_lock);
+}
+
 static int start_locked(int fd, const struct prof_trace_options *o)
 {
+    int64_t now_ns = prof_now_ns();
     if (atomic_load(&active))
         return -EBUSY;
     int rc = prof_drain_begin(o);
@@ -115,12 +127,12 @@ static int start_locked(int fd, const struct prof_trace_options *o)
     prof_lock(&out_lock);
     out_fd = fd;
     out_error = 0;
-    began_ns = prof_now_ns();
+    began_ns = now_ns;
     atomic_store(&out_bytes, 0);
     prof_wakes_drop(&wakes);
     wakes = (struct prof_wakes){.window = prof_flight_active()};
     prof_unlock(&out_lock);
-    prof_drain_flush(begin_taking_locked); /* what came before is the flight recorder's alone */
+    begin_taking();
     atomic_store(&active, true);
     return 0;
 }

@@ -1,9 +1,11 @@
-/* Whether the time of each thread is told truly: running, able to run, waiting. Threads with a
- * known schedule (they sleep, hold a lock, wait for it, signal one another, spin on more threads
- * than there are CPUs) are recorded, and their states added up from the switch records and the
- * inferred wakes. The truth is the kernel's of the same run: each thread's CPU clock, its
+/* Whether a trace tells the truth about time: running, able to run, waiting. Threads with a known
+ * schedule (they sleep, hold a lock, wait for it, signal one another, spin on more threads than
+ * there are CPUs) are recorded, the file is read again as bin/trace reads it, and each thread's
+ * states are added up. The truth is the kernel's of the same run: each thread's CPU clock, its
  * run_delay, its counts of switches. So a loaded machine makes other numbers, on both sides. */
+#include "cmd/trace/model.h"
 #include "prof/sched.h"
+#include "prof/trace.h"
 #include "tests/host.h"
 
 #include <errno.h>
@@ -11,14 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_SWITCHES = 1 << 19, MAX_DELAYS = 1 << 16, MAX_THREADS = 64 };
-enum { RUNNING, RUNNABLE, BLOCKED, STATES };
+enum { MAX_THREADS = 64, STATES = TRACE_BLOCKED + 1 };
 static const char *const state_names[STATES] = {"running", "runnable", "blocked"};
-
-static struct prof_switch switches[MAX_SWITCHES];
-static struct prof_delay delays[MAX_DELAYS];
-static struct prof_wakeup wakes[MAX_SWITCHES];
-static size_t nswitches, ndelays, nwakes;
 
 static int64_t min(int64_t a, int64_t b)
 {
@@ -169,149 +165,77 @@ static void *run(void *arg)
 /* ---- the recording ----------------------------------------------------------------------------
  */
 
-static struct prof_wakes wakes_state;
-static size_t told_switches, told_delays; /* so many have been in a part */
-static int64_t part_begin_ns;
+static char path[] = "/tmp/trace_truth.XXXXXX";
 
-static void read_records(void)
+/* The threads wait at the start line when the recording begins: half of them before, half after.
+ * What was stolen from them goes to *stolen. */
+static struct trace *record(struct worker *w, size_t n, int64_t *stolen)
 {
-    struct prof_sched_batch b = {
-        .switches = switches + nswitches,
-        .max_switches = MAX_SWITCHES - nswitches,
-        .delays = delays + ndelays,
-        .max_delays = MAX_DELAYS - ndelays,
-    };
-    assert_true(prof_sched_read(&b));
-    nswitches += b.nswitches;
-    ndelays += b.ndelays;
-}
-
-/* As the recorder does it, part by part. */
-static void end_part(void)
-{
-    struct prof_wake_input in = {
-        .switches = switches + told_switches,
-        .nswitches = nswitches - told_switches,
-        .delays = delays + told_delays,
-        .ndelays = ndelays - told_delays,
-        .begin_ns = part_begin_ns,
-    };
-    ssize_t n = prof_wake_infer(&wakes_state, &in, wakes + nwakes);
-    assert_true(n >= 0);
-    nwakes += (size_t)n;
-    told_switches = nswitches;
-    told_delays = ndelays;
-    part_begin_ns = prof_now_ns();
-}
-
-static atomic_bool all_done;
-
-static void *read_on(void *arg)
-{
-    for (int i = 1; !atomic_load(&all_done); i++) {
-        rest_us(20000);
-        read_records();
-        if (i % 50 == 0) /* about a second */
-            end_part();
-    }
-    return arg;
-}
-
-static void begin_or_skip(void)
-{
-    int err = prof_sched_start();
-    nswitches = ndelays = nwakes = told_switches = told_delays = 0;
-    prof_wakes_drop(&wakes_state);
-    part_begin_ns = prof_now_ns();
-    if (err) {
-        print_message("%s\n", prof_sched_missing());
-        skip();
-    }
-}
-
-/* The threads wait at the start line when the recording begins: half of them before, half after. */
-static int64_t record(struct worker *w, size_t n)
-{
-    pthread_t reader;
-    int64_t stolen;
+    char error[TRACE_ERROR_BYTES];
+    strcpy(path + sizeof path - 7, "XXXXXX");
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
     turn = 0;
     pthread_barrier_init(&start_line, NULL, (unsigned)n);
     for (size_t i = 0; i < n / 2; i++)
         assert_int_equal(pthread_create(&w[i].thread, NULL, run, &w[i]), 0);
-    begin_or_skip();
-    stolen = stolen_ns();
-    atomic_store(&all_done, false);
-    assert_int_equal(pthread_create(&reader, NULL, read_on, NULL), 0);
+    *stolen = stolen_ns();
+    assert_int_equal(prof_trace_start(fd, NULL), 0);
     for (size_t i = n / 2; i < n; i++)
         assert_int_equal(pthread_create(&w[i].thread, NULL, run, &w[i]), 0);
     for (size_t i = 0; i < n; i++)
         pthread_join(w[i].thread, NULL);
-    stolen = stolen_ns() - stolen;
-    atomic_store(&all_done, true);
-    pthread_join(reader, NULL);
-    read_records();
-    end_part();
-    prof_sched_stop();
+    assert_int_equal(prof_trace_stop(), 0);
+    *stolen = stolen_ns() - *stolen;
     pthread_barrier_destroy(&start_line);
-    assert_int_equal(prof_sched_lost(), 0);
-    return stolen;
+    close(fd);
+    struct trace *t = trace_open(path, false, error);
+    unlink(path);
+    if (!t)
+        fail_msg("%s", error);
+    if (!t->has_sched) {
+        print_message("%s\n", prof_sched_missing());
+        skip();
+    }
+    assert_int_equal(t->dropped, 0);
+    return t;
 }
 
 /* ---- states -----------------------------------------------------------------------------------
  */
 
 struct told {
-    int64_t ns[STATES];
+    int64_t ns[TRACE_STATES];
     long waits, preemptions;
 };
 
-static void add_time(struct told *t, const struct worker *w, int state, int64_t from, int64_t to)
+static uint32_t thread_of(const struct trace *t, const struct worker *w)
 {
-    int64_t ns = min(to, w->end.time_ns) - max(from, w->begin.time_ns);
-    t->ns[state] += ns > 0 ? ns : 0;
+    for (uint32_t i = 0; i < t->nthreads; i++)
+        if (t->threads[i].tid == w->tid)
+            return i;
+    fail_msg("thread %d is not in the trace", (int)w->tid);
+    return 0;
 }
 
-/* A wake may lie in an earlier part than the wait's end that it was inferred from, so only those of
- * one thread are in order. */
-static const struct prof_wakeup *next_wake(const struct worker *w, size_t i)
+static struct told add_up(const struct trace *t, const struct worker *w)
 {
-    while (i < nwakes && wakes[i].tid != w->tid)
-        i++;
-    return i < nwakes ? &wakes[i] : NULL;
-}
-
-/* From the thread's records and wakes. */
-static struct told add_up(const struct worker *w)
-{
-    struct told t = {0};
-    int state = BLOCKED;
-    int64_t since = 0;
-    size_t wake = 0;
-    const struct prof_wakeup *k;
-    for (size_t i = 0; i < nswitches; i++) {
-        const struct prof_switch *s = &switches[i];
-        if (s->tid != w->tid)
-            continue;
-        while ((k = next_wake(w, wake)) && k->time_ns <= s->time_ns) {
-            wake = (size_t)(k - wakes) + 1;
-            if (state != BLOCKED || k->time_ns < since)
-                continue;
-            add_time(&t, w, BLOCKED, since, k->time_ns);
-            state = RUNNABLE;
-            since = k->time_ns;
-        }
-        add_time(&t, w, state, since, s->time_ns);
-        state = s->kind == PROF_SWITCH_IN    ? RUNNING
-                : s->kind == PROF_SWITCH_OUT ? BLOCKED
-                                             : RUNNABLE;
-        since = s->time_ns;
-        if (since >= w->begin.time_ns && since <= w->end.time_ns) {
-            t.waits += s->kind == PROF_SWITCH_OUT;
-            t.preemptions += s->kind == PROF_SWITCH_PREEMPTED;
-        }
+    struct told told = {0};
+    uint32_t thread = thread_of(t, w);
+    struct trace_range states = t->threads[thread].states;
+    for (uint32_t i = states.first; i < states.first + states.n; i++) {
+        const struct trace_state *s = &t->states[i];
+        int64_t ns = min(s->end_ns, w->end.time_ns) - max(s->start_ns, w->begin.time_ns);
+        told.ns[s->kind] += ns > 0 ? ns : 0;
     }
-    add_time(&t, w, state, since, w->end.time_ns);
-    return t;
+    for (uint32_t i = 0; i < t->nruns; i++) {
+        const struct trace_run *r = &t->runs[i];
+        if (r->thread != thread || r->end_ns < w->begin.time_ns || r->end_ns > w->end.time_ns)
+            continue;
+        told.waits += r->end == TRACE_RUN_BLOCKED;
+        told.preemptions += r->end == TRACE_RUN_PREEMPTED;
+    }
+    return told;
 }
 
 /* 3 % or 1 ms, and what the machine took away. */
@@ -321,17 +245,19 @@ static bool near(int64_t told_ns, int64_t truth_ns, int64_t slack_ns)
     return off <= allowed + slack_ns;
 }
 
-static void check_worker(const struct worker *w, int64_t stolen)
+static void check_worker(const struct trace *trace, const struct worker *w, int64_t stolen)
 {
-    struct told t = add_up(w);
+    struct told t = add_up(trace, w);
     int64_t all = w->end.time_ns - w->begin.time_ns, truth[STATES];
-    truth[RUNNING] = w->end.cpu_ns - w->begin.cpu_ns;
-    truth[RUNNABLE] = w->end.delay_ns - w->begin.delay_ns;
-    truth[BLOCKED] = all - truth[RUNNING] - truth[RUNNABLE];
+    truth[TRACE_RUNNING] = w->end.cpu_ns - w->begin.cpu_ns;
+    truth[TRACE_RUNNABLE] = w->end.delay_ns - w->begin.delay_ns;
+    truth[TRACE_BLOCKED] = all - truth[TRACE_RUNNING] - truth[TRACE_RUNNABLE];
+    /* What interrupts took while it had a CPU is in the kernel's remainder, too. */
+    int64_t taken = max(t.ns[TRACE_RUNNING] - truth[TRACE_RUNNING], 0);
     for (int i = 0; i < STATES; i++) {
         print_message("# %-14s %-9s %9.3f ms, kernel %9.3f ms\n", w->name, state_names[i],
                       (double)t.ns[i] / 1e6, (double)truth[i] / 1e6);
-        if (!near(t.ns[i], truth[i], stolen))
+        if (!near(t.ns[i], truth[i], stolen + (i == TRACE_BLOCKED ? taken : 0)))
             fail_msg("%s: %s %.3f ms, expected %.3f ms as the kernel says (stolen: %.0f ms)",
                      w->name, state_names[i], (double)t.ns[i] / 1e6, (double)truth[i] / 1e6,
                      (double)stolen / 1e6);
@@ -344,11 +270,30 @@ static void check_worker(const struct worker *w, int64_t stolen)
                  w->name, t.waits, t.preemptions, waits, preemptions);
 }
 
+/* Each wait for a lock says who held it when it began. */
+static void check_holders(const struct trace *t)
+{
+    uint32_t waits = 0, known = 0;
+    for (uint32_t i = 0; i < t->nslices; i++) {
+        const struct trace_slice *s = &t->slices[i];
+        if (s->kind != TRACE_SLICE_BLOCK || strcmp(trace_text(t, s->name), "mutex lock") != 0)
+            continue;
+        waits++;
+        known += s->holder != TRACE_NONE;
+    }
+    print_message("# %u waits for mutexes, %u with their holder\n", waits, known);
+    assert_true(waits > 0);
+    assert_true(known == waits);
+}
+
 static void check(struct worker *w, size_t n)
 {
-    int64_t stolen = record(w, n);
+    int64_t stolen;
+    struct trace *t = record(w, n, &stolen);
     for (size_t i = 0; i < n; i++)
-        check_worker(&w[i], stolen);
+        check_worker(t, &w[i], stolen);
+    check_holders(t);
+    trace_close(t);
 }
 
 #define WORKER(n, f)                                                                               \
