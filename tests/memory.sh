@@ -36,6 +36,14 @@ like "what was sampled, exactly at rate 1" "$out" '^  in use +4\.[78][0-9] MiB +
 like "what the allocator says" "$out" '^  heap in all +[0-9.]+ MiB +tcmalloc$'
 like "what the kernel says" "$out" '^  resident +[0-9.]+ MiB +kernel$'
 
+jemalloc=$(ldconfig -p | awk '/libjemalloc\.so\.2/ { print $NF; exit }')
+if [[ $jemalloc ]]; then
+    run env LD_PRELOAD="$jemalloc" "$BIN/frag_hot" -ops 100
+    like "another allocator is known by the malloc that is called" "$out" '^allocator=jemalloc '
+else
+    skip "another allocator" "there is no jemalloc"
+fi
+
 # ---- leak-diff ---------------------------------------------------------------------------------------------------
 if scripts/pprof -h 2>&1 | grep -q 'scripts/deps.sh ui'; then
     skip "leak-diff and compare" "there is no viewer"
