@@ -24,14 +24,14 @@ start_server BLOCK_PROFILE_RATE_NS=1000
 curl --silent --output /dev/null "http://$at/work/mem?count=20000"
 browse /debug/pprof/
 exits "the index opens" 0
-for name in profile heap allocs goroutine threadcreate block mutex; do
+for name in profile heap allocs goroutine threadcreate block mutex trace 'flight recorder'; do
     like "it lists $name" "$out" "<td class=\"name\">$name</td>"
 done
 like "with counts" "$out" '<td class="num" data-count="heap">[1-9][0-9]*</td>'
 like "with links to text" "$out" '<a href="heap\?debug=1">text</a>'
 like "a profile that is off says how to turn it on" "$out" 'class="off">Off\. prof_set_mutex_fraction'
 unlike "one that is on does not" "$out" 'class="off">Off\. prof_set_block_rate_ns'
-is "a copy button for each command" "$(grep -o '<button>copy</button>' <<<"$out" | wc -l)" 7
+is "a copy button for each command" "$(grep -o '<button>copy</button>' <<<"$out" | wc -l)" 9
 is "its scripts run without complaint" "$complaints" ""
 
 # Time in the browser runs ahead, so that the counts are fetched again: a server that is gone must not empty the page.
