@@ -76,7 +76,7 @@ start_server
 like "the server's start line is recognised" "$(sed "s/127.0.0.1:[0-9]*/127.0.0.1:6060/" "$server_log")" "$(pattern Server)"
 mkdir -p "$tmp/cpu"
 "$BIN/cpu_hot" -n 5 -workers 1 -impl memo -cpuprofile "$tmp/cpu/x.pb.gz" >/dev/null
-if scripts/pprof -version >/dev/null 2>&1 || command -v go >/dev/null; then
+if command -v pprof >/dev/null || command -v go >/dev/null; then
     start scripts/ui.sh CPU PORT_CPU "$(free_port)" "$tmp/cpu/x.pb.gz"
     wait_for 20 grep -q Ctrl-C "$tmp/start.out"
     like "a viewer's last line is recognised" "$(cat "$tmp/start.out")" "$(pattern 'Step 1: CPU profile')"

@@ -158,8 +158,10 @@ def part(block, lines):
 
 
 def form(line):
-    """A line without what differs from run to run: numbers, and the spaces that align them."""
-    return "".join(re.sub(r"[0-9][0-9.,:%a-zµ/-]*", "#", line).split())
+    """A line without what differs from run to run: numbers, the spaces that align them, and which function is in which
+    row of pprof's tables (expect= says what has to be there)."""
+    bare = "".join(re.sub(r"-?[0-9][0-9.,:%a-zA-Zµ/-]*", "#", line).split())
+    return "#####" if re.match(r"#{4,}", bare) else bare
 
 
 def keeps_form(shown, printed):
