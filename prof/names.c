@@ -42,6 +42,7 @@ static struct prof_name *make(uint32_t hash, const char *text, size_t n)
     }
     name->hash = hash;
     name->id = id;
+    name->size = (uint16_t)(n + 1);
     memcpy(name->text, text, n);
     atomic_store_explicit(&by_id[id], name, memory_order_release);
     return name;

@@ -151,7 +151,11 @@ static bool set_up(struct prof_ring *r, uint32_t epoch)
 {
     if (atomic_load_explicit(&r->epoch, memory_order_relaxed) == epoch)
         return true;
-    if (!fit(r))
+    if (atomic_exchange_explicit(&r->moving, true, memory_order_acquire))
+        return false; /* prof_rings_release is at it: no recording goes on any more */
+    bool fits = fit(r);
+    atomic_store_explicit(&r->moving, false, memory_order_release);
+    if (!fits)
         return false;
     r->wrap = atomic_load_explicit(&wraps, memory_order_relaxed);
     r->tail_seen = 0;
@@ -289,9 +293,13 @@ uint64_t prof_ring_take(struct prof_ring *r, struct prof_slot *out, size_t *n)
 
 void prof_rings_release(void)
 {
-    for (struct prof_ring *r = prof_rings_first(); r; r = r->next)
+    for (struct prof_ring *r = prof_rings_first(); r; r = r->next) {
+        if (atomic_exchange_explicit(&r->moving, true, memory_order_acquire))
+            continue;
         if (r->words)
             madvise(r->words, bytes_of(r), MADV_DONTNEED);
+        atomic_store_explicit(&r->moving, false, memory_order_release);
+    }
 }
 
 /* The parent's threads are gone, and what they recorded is the parent's. */
@@ -301,6 +309,7 @@ void prof_ring_fork_child(void)
     for (struct prof_ring *r = prof_rings_first(); r; r = r->next) {
         bool own = prof_self_tls && prof_self_tls->ring == r;
         atomic_store_explicit(&r->busy, 0, memory_order_relaxed);
+        atomic_store_explicit(&r->moving, false, memory_order_relaxed);
         atomic_store_explicit(&r->state, own ? PROF_RING_OWNED : PROF_RING_FREE,
                               memory_order_relaxed);
         if (own)

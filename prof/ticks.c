@@ -72,7 +72,9 @@ static bool kernel_trusts_counter(void)
 
 void prof_ticks_init(void)
 {
-    prof_ticks_are_tsc = counter_is_invariant() && kernel_trusts_counter();
+    static atomic_bool known;
+    if (!atomic_exchange(&known, true))
+        prof_ticks_are_tsc = counter_is_invariant() && kernel_trusts_counter();
 }
 
 /* A thread's times all differ, so that what it began first can be told. */

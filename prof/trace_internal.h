@@ -53,6 +53,7 @@ enum { PROF_NAMES_MAX = 16384, PROF_NAME_BYTES_MAX = 255 };
 
 struct prof_name {
     uint32_t hash, id; /* ids count from 1 */
+    uint16_t size;     /* of the text, its end included */
     atomic_bool off;   /* a category that is switched off */
     char text[];
 };
@@ -119,6 +120,7 @@ struct prof_ring {
 
     /* the owner's */
     _Atomic int busy;
+    atomic_bool moving; /* whoever sets it may change, or give away, the memory */
     bool wrap;
     _Atomic(uint64_t) (*words)[4]; /* the slots */
     uint64_t nslots;               /* a power of two */
@@ -179,6 +181,7 @@ static inline bool prof_ring_room(struct prof_ring *r, unsigned n, uint64_t *hea
     return true;
 }
 
+enum { PREFETCH_SLOTS = 8 }; /* a ring is larger than the caches near the processor */
 static inline void prof_ring_store(struct prof_ring *r, uint64_t at, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
     _Atomic(uint64_t) *w = r->words[at & (r->nslots - 1)];
@@ -186,6 +189,7 @@ static inline void prof_ring_store(struct prof_ring *r, uint64_t at, uint64_t a,
     atomic_store_explicit(&w[1], b, memory_order_relaxed);
     atomic_store_explicit(&w[2], c, memory_order_relaxed);
     atomic_store_explicit(&w[3], d, memory_order_relaxed);
+    __builtin_prefetch(&r->words[(at + PREFETCH_SLOTS) & (r->nslots - 1)], 1);
 }
 
 void prof_drain_wake(void);

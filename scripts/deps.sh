@@ -41,6 +41,7 @@ peers=( # software to profile that nobody here wrote: tests/preload.sh, scripts/
     sqlite3
     stress-ng
     openssl # makes files to serve
+    lttng-tools liblttng-ust-dev # what an event costs elsewhere: scripts/perf/lttng.sh
 )
 ci=(
     clang shellcheck

@@ -377,6 +377,7 @@ static void test_the_trigger(void **state)
 static void test_fork(void **state)
 {
     (void)state;
+    trace_skip_if_no_fork();
     int status;
     begin(NULL);
     pid_t pid = fork();
@@ -468,6 +469,7 @@ static void test_a_crash_goes_on_to_the_programs_handler(void **state)
 {
     (void)state;
     int status;
+    trace_skip_if_no_fork();
     const char *path = new_path();
     pid_t pid = fork();
     if (pid == 0) {

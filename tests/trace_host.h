@@ -24,6 +24,15 @@ enum { TRACE_SANITIZED = 1 };
 enum { TRACE_SANITIZED = 0 };
 #endif
 
+/* The thread sanitizer lets a forked child of a process with threads make no threads. */
+static inline void trace_skip_if_no_fork(void)
+{
+#ifdef __SANITIZE_THREAD__
+    print_message("[  NOTE    ] no threads after fork under the thread sanitizer\n");
+    skip();
+#endif
+}
+
 /* A test that fails leaves nothing on for the next. */
 static inline int trace_all_off(void **state)
 {
