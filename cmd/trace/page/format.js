@@ -38,10 +38,10 @@ export function moment(ns) {
     return `${(ns / 1e9).toFixed(6)} s`;
 }
 
-// A label on the ruler: as many digits as tell it from its neighbour.
-export function tick(ns, stepNs) {
-    const [unit, scale] = UNITS.find(([, s]) => stepNs >= s * 0.1) ?? ['ns', 1];
-    const digits = Math.max(0, Math.min(3, -Math.floor(Math.log10(stepNs / scale) + 1e-9)));
+// A label on the ruler: in the unit of the last of them, with as many digits as tell it from its neighbour.
+export function tick(ns, stepNs, lastNs) {
+    const [unit, scale] = UNITS.find(([, s]) => lastNs >= s) ?? ['ns', 1];
+    const digits = Math.max(0, Math.min(9, -Math.floor(Math.log10(stepNs / scale) + 1e-9)));
     return `${(ns / scale).toFixed(digits)} ${unit}`;
 }
 

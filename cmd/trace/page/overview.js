@@ -114,7 +114,7 @@ export function drawRuler(canvas, view, width, height, ratio, colours) {
         const x = Math.round((k * step - view.from) / (view.to - view.from) * width) + 0.5;
         c.moveTo(x, 0);
         c.lineTo(x, height);
-        c.fillText(tick(k * step, step), x + 4, height / 2);
+        c.fillText(tick(k * step, step, view.to), x + 4, height / 2);
     }
     c.stroke();
 }

@@ -9,6 +9,7 @@ import { byId } from './dom.js';
 import { timesOf } from './hit.js';
 
 const NARROWEST_NS = 20; // of what can be shown: the trace's clock ticks no finer
+const AROUND = 5; // lengths of what is revealed, to its left and right
 const OVERVIEW_HEIGHT = 44, RULER_HEIGHT = 22;
 
 export class Timeline {
@@ -133,7 +134,7 @@ export class Timeline {
         if (item.type === 'thread')
             this.show(start, end);
         else if (length > span || length < span / 400)
-            this.show(start - Math.max(length, 1000) * 2, end + Math.max(length, 1000) * 2);
+            this.show(start - Math.max(length, 1000) * AROUND, end + Math.max(length, 1000) * AROUND);
         else if (start < from || end > to)
             this.show((start + end) / 2 - span / 2, (start + end) / 2 + span / 2);
         this.select(item);
