@@ -123,6 +123,7 @@ static double busy_ns(const struct trace_view *v, uint32_t thread)
 struct rank {
     double busy;
     uint32_t thread;
+    int32_t pid, tid;
 };
 
 static int by_busy(const void *a, const void *b)
@@ -132,13 +133,17 @@ static int by_busy(const void *a, const void *b)
                               : (x->thread > y->thread) - (x->thread < y->thread);
 }
 
-static int by_thread(const void *a, const void *b)
+static int by_tid(const void *a, const void *b)
 {
     const struct rank *x = a, *y = b;
+    if (x->pid != y->pid)
+        return x->pid < y->pid ? -1 : 1;
+    if (x->tid != y->tid)
+        return x->tid < y->tid ? -1 : 1;
     return (x->thread > y->thread) - (x->thread < y->thread);
 }
 
-/* The busiest threads, in the order in which they appeared. */
+/* The busiest threads, the oldest first: a process counts its threads up. */
 static int fill_threads(struct picture *p)
 {
     const struct trace *t = p->v->t;
@@ -150,11 +155,11 @@ static int fill_threads(struct picture *p)
     for (uint32_t i = 0; i < t->nthreads; i++)
         if (view_thread(p->v, i) &&
             view_overlap(p->v, t->threads[i].start_ns, t->threads[i].end_ns) > 0)
-            ranks[n++] = (struct rank){busy_ns(p->v, i), i};
+            ranks[n++] = (struct rank){busy_ns(p->v, i), i, t->threads[i].pid, t->threads[i].tid};
     qsort(ranks, n, sizeof *ranks, by_busy);
     p->left_out = n > LANES_MAX ? n - LANES_MAX : 0;
     n -= p->left_out;
-    qsort(ranks, n, sizeof *ranks, by_thread);
+    qsort(ranks, n, sizeof *ranks, by_tid);
     for (uint32_t i = 0; i < n; i++)
         fill_thread(p, &p->lanes[p->n++], ranks[i].thread);
     free(ranks);

@@ -83,7 +83,7 @@ render_html() { # FOLDER
             printf '</table>\n'
         fi
         case $kind in
-        head) printf '<h3>%s</h3>\n' "$(t "$a")" ;;
+        head) printf '<h3>%s</h3>\n' "$(html "$(t "$a" "$b")")" ;;
         row)
             [[ $table ]] || printf '<table>\n'
             table=1

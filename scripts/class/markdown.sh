@@ -34,7 +34,7 @@ render_markdown() { # FOLDER PICTURES: where the pictures are, as seen from the 
             echo
         fi
         case $kind in
-        head) printf '### %s\n\n' "$(t "$a")" ;;
+        head) printf '### %s\n\n' "$(t "$a" "$b")" ;;
         row)
             [[ $table ]] || printf '| | |\n|---|---|\n'
             table=1

@@ -7,7 +7,7 @@
 
 # shellcheck disable=SC2034 # by name
 {
-needs_0=doctor needs_1=bench-cpu needs_2=run-mem needs_3=record-server needs_5='compare-fib compare-alloc compare-mutex compare-leak'
+needs_0=doctor needs_1=bench-cpu needs_2=run-mem needs_3=record-server needs_4=trace-mutex needs_5='compare-fib compare-alloc compare-mutex compare-leak'
 needs_6=record-server needs_7='compare-gc compare-malloc' needs_8=record-collect
 }
 
@@ -96,23 +96,43 @@ gather_3() {
     [[ -z $threads ]] || add_profile thread_profile "$threads" goroutine
 }
 
-# A trace: who did what, where threads waited for one another, and the timeline.
+# The traces worth keeping: the lock lab slow and fixed, the server; the newest when there is none of these.
+traces() {
+    local found=() file
+    for file in "$PROFILES/trace/mutex_single.trace" "$(newest "$PROFILES"/trace/mutex_[!s]*.trace "$PROFILES"/trace/mutex_sh*.trace)" \
+        "$(newest "$PROFILES"/trace/server_*.trace)"; do
+        [[ ! -s $file ]] || found+=("$file")
+    done
+    ((${#found[@]})) || found=("$(newest "$PROFILES"/trace/*.trace)")
+    printf '%s\n' "${found[@]}"
+}
+
 gather_4() {
-    local file
-    file=$(newest "$PROFILES"/trace/*)
-    [[ $file ]] || return 1
+    local file any=1
+    while read -r file; do
+        [[ $file ]] || continue
+        any=0
+        add_trace "$file" "$(basename "$file" .trace | tr -c 'A-Za-z0-9\n' -)"
+    done < <(traces)
+    return $any
+}
+
+# A trace: who did what, where threads waited for one another, and the timeline.
+add_trace() { # FILE NAME
+    local file=$1 name=$2
     "$BIN/trace" -summary "$file" >"$work/summary" 2>"$work/err" || fail "$(tail -n 1 "$work/err")"
-    part head trace
+    part head trace "$(basename "$file")"
     part row captured "$(utc "$(stat -c %Y "$file")")"
     part row file "\`$file\`"
     # The head, and the tables that fit a page.
-    tail -n +2 "$work/summary" | awk -v RS= 'NR == 1 || /^(Threads by start function|Locks|Tasks|Regions)/ { print $0 "\n" }' | sed '$d' | cut -c1-150 >"$out/summary.txt"
-    part pre summary.txt
-    "$BIN/trace" -export=svg -o "$out/timeline.svg" "$file" 2>"$work/err" || fail "$(tail -n 1 "$work/err")"
-    part figure timeline.svg timeline "$file"
+    tail -n +2 "$work/summary" | awk -v RS= 'NR == 1 || /^(Threads by start function|Parallelism|Locks|Tasks|Regions)/ { print $0 "\n" }' |
+        sed '$d' | cut -c1-150 >"$out/$name.txt"
+    part pre "$name.txt"
+    "$BIN/trace" -export=svg -o "$out/$name.svg" "$file" 2>"$work/err" || fail "$(tail -n 1 "$work/err")"
+    part figure "$name.svg" timeline "$file"
     if "$BIN/trace" -pprof=sync -o "$work/sync" "$file" 2>/dev/null; then
-        draw waits -title "$(basename "$file")" -subtitle "bin/trace -pprof=sync" "$work/sync"
-        part figure waits.svg flame_waits "$file"
+        draw "$name-waits" -title "$(basename "$file")" -subtitle "bin/trace -pprof=sync" "$work/sync"
+        part figure "$name-waits.svg" flame_waits "$file"
     fi
 }
 
