@@ -101,6 +101,20 @@ run "$trace" -export=json -o "$tmp/out.json" "$story"
 exits "-o" 0
 holds "the same in a file" cmp "$tmp/story.json" "$tmp/out.json"
 
+# ---- a trace that was recorded ---------------------------------------------------------------------
+if [[ $SAN ]]; then
+    skip "a recorded trace" "a sanitizer's program cannot be preloaded into"
+else
+    run "$BIN/prof" run -trace "$tmp/real.trace" -- "$BIN/cpu_hot" -n 20 -workers 3
+    exits "records a run" 0
+    run "$trace" -summary "$tmp/real.trace"
+    exits "its summary" 0
+    like "its three workers" "$out" '^  [a-z_]+ +3 '
+    like "its main thread joins them" "$out" '^  \(main thread\) +1 '
+    unlike "nothing was damaged or lost" "$out" 'note .*(cut short|could not be read|left out)'
+    holds "its JSON is valid" sh -c '"$1" -export=json "$2" | jq -e .traceEvents' - "$trace" "$tmp/real.trace"
+fi
+
 # ---- files that are none -----------------------------------------------------------------------------
 refuses() { # NAME FILE REGEX
     run "$trace" -summary "$2"

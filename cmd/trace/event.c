@@ -242,8 +242,10 @@ static void settle(struct event *e)
 
     if (s->category == KNOWN_TASK)
         s->end_ns = (int64_t)e->parent_task;
-    if (s->category == KNOWN_LOG && e->log_category != KNOWN_EMPTY)
-        s->category = e->log_category, s->kind = TRACE_INSTANT_LOG;
+    if (s->category == KNOWN_LOG && e->log_category != KNOWN_EMPTY) {
+        s->category = e->log_category;
+        s->kind = TRACE_INSTANT_LOG;
+    }
 }
 
 void read_track_event(struct reader *r, struct sequence *s, int64_t ns, struct message m)
