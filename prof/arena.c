@@ -27,12 +27,35 @@ uint64_t prof_pages_held(void)
     return atomic_load_explicit(&held_bytes, memory_order_relaxed);
 }
 
-/* The raw calls: libc's mmap may be somebody's hook. */
+/* The raw calls: libc's mmap may be somebody's hook. The thread sanitizer's is welcome: it has to
+ * learn that the same addresses are another's memory now. */
+#ifdef __SANITIZE_THREAD__
+static long map(size_t bytes)
+{
+    return (long)mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static void unmap(void *p, size_t bytes)
+{
+    munmap(p, bytes);
+}
+#else
+static long map(size_t bytes)
+{
+    return syscall(SYS_mmap, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                   0);
+}
+
+static void unmap(void *p, size_t bytes)
+{
+    syscall(SYS_munmap, p, bytes);
+}
+#endif
+
 void *prof_pages_alloc(size_t bytes)
 {
     int saved = errno;
-    long p =
-        syscall(SYS_mmap, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    long p = map(bytes);
     if (p == -1) {
         errno = saved;
         return NULL;
@@ -45,7 +68,7 @@ void prof_pages_free(void *p, size_t bytes)
 {
     int saved = errno;
     if (p) {
-        syscall(SYS_munmap, p, bytes);
+        unmap(p, bytes);
         atomic_fetch_sub_explicit(&held_bytes, bytes, memory_order_relaxed);
     }
     errno = saved;

@@ -279,7 +279,8 @@ uint64_t prof_ring_take(struct prof_ring *r, struct prof_slot *out, size_t *n)
         while (gone < *n && prof_event_type_of(&out[gone]) == PROF_EV_MORE)
             gone++;
     *n -= gone;
-    memmove(out, out + gone, *n * sizeof *out);
+    if (gone)
+        memmove(out, out + gone, *n * sizeof *out);
     atomic_store_explicit(&r->tail, head, memory_order_release);
     r->taken += count_events(out, *n);
     uint64_t lost = atomic_load_explicit(&r->dropped, memory_order_relaxed) +
