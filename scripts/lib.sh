@@ -56,7 +56,7 @@ set_lab() { # LAB
     cache) benchmark=Cache before=unbounded after=lru memory=1 ;;
     escape) benchmark=Return before=heap after=value memory=1 ;;
     array) benchmark=Array before=heap after=fixed memory=1 ;;
-    callback) benchmark=Callback before=heap after=stack memory=1 ;;
+    callback) benchmark=Callback before=heap after=inlined memory=1 ;;
     *) misuse "no lab '$1'; there are: fib alloc mutex leak slice cache escape array callback" ;;
     esac
     lab=$1

@@ -12,7 +12,7 @@ compare_memory := compare-slice compare-cache compare-escape compare-array compa
 # compare-cache: ## a cache that never shrinks, and one that does (AFTER=ttl)
 # compare-escape: ## a result: a fresh object, or by value (AFTER=caller AFTER=inlined)
 # compare-array: ## room for numbers: allocated, or a fixed array (AFTER=vla, large, scratch)
-# compare-callback: ## what a callback captures: allocated, or on the stack (AFTER=inlined)
+# compare-callback: ## what a callback captures: allocated, or in registers for it is inlined (AFTER=stack)
 $(compare_memory): compare-%: build $(viewer)
 	@scripts/compare.sh $*
 escape: $(packages) ## heap or stack: the lines of labs/escape with what the compiler made of them; FILE=x.c

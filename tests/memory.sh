@@ -107,7 +107,7 @@ like "an array's stack" "$out" '^ +[0-9]+ +[0-9]{2,3} +uint64_t turn_fixed\('
 like "a large one's, with a warning" "$out" "^ +[0-9]+ +262[0-9]{3} +uint64_t turn_large\(.* more than a small thread's stack may have$"
 like "a variable-length one's" "$out" '^ +[0-9]+ +[0-9]+\+n +uint64_t turn_vla\(.* as much as the size asks for$'
 like "a malloc that is in the program" "$out" '^ +[0-9]+ +malloc +struct summary \*s = malloc\('
-like "a callback that was inlined" "$out" 'inlines add_below'
+like "a callback that was inlined" "$out" 'inlines add_capped'
 like "a call that was not" "$out" 'calls summary_new$'
 cat >"$tmp/mine.c" <<'EOT'
 #include <stdlib.h>
@@ -124,7 +124,7 @@ like "which without optimization it is not" "$out" '^ +4 +malloc,free +free\(mal
 if command -v clang >/dev/null; then
     run env CC=clang CFLAGS=-O2 scripts/escape.sh labs/escape/callback.c
     exits "escape with clang" 0
-    like "which says the same of the callback" "$out" 'inlines escape_number, add_below|inlines add_below|inlines .*add_below'
+    like "which says the same of the callback" "$out" 'inlines escape_number, add_capped|inlines add_capped|inlines .*add_capped'
     like "and of the stack" "$out" '^ +[0-9]+ +[0-9]+ +int callback_stack\('
 else
     skip "escape with clang" "there is no clang"
