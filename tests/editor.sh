@@ -25,7 +25,7 @@ none "what is launched has its tasks before it" \
     "$(jq -r --slurpfile t $tasks '.configurations[].preLaunchTask | select(. as $d | [$t[0].tasks[].label] | index($d) | not)' $launch)"
 for file in $tasks $launch; do
     is "$file: inputs that are used are defined, and the other way round" \
-        "$(grep -o '\${input:[A-Za-z]*}' $file | sed 's/.*:\(.*\)}/\1/' | sort -u)" "$(jq -r '.inputs[].id' $file | sort -u)"
+        "$(grep -o '\${input:[A-Za-z]*}' "$file" | sed 's/.*:\(.*\)}/\1/' | sort -u)" "$(jq -r '.inputs[].id' "$file" | sort -u)"
 done
 like "each step with something to do is a task" "$(jq -r '.tasks[].label' $tasks)" '^Step 1: '
 for guide in docs/en/step[1-8]-*.md; do
