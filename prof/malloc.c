@@ -271,6 +271,9 @@ static __attribute__((noinline)) void free_slowly(void *p)
         prof_private_free(p);
         return;
     }
+    /* What the thread that ends a trace has handed to the thread that writes it. */
+    if (unlikely(prof_is_private(p)))
+        return;
     struct prof_thread *t = prof_hook_self();
     if (t)
         bump(&t->frees, 1);
