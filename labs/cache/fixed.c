@@ -3,8 +3,8 @@
  * the memory: know nothing older than that. Real caches often have both. Neither needs a search:
  * the list is in order, and what has to go is at its end.
  *
- * Hint: the popular pages survive under LRU because they are used; why do they under a TTL come
- * back at all? */
+ * Hint: popular pages stay under LRU because they are used. Under a TTL they go like all others,
+ * and are made again: what does that cost, in hit-%? */
 #include "labs/cache/cache.h"
 
 #include <errno.h>
