@@ -26,6 +26,7 @@ static struct prof_lock set_lock;
 static struct sigaction before[SIGNALS];
 static bool installed[SIGNALS];
 static char file[4001];
+static atomic_bool armed; /* the handlers are installed */
 static atomic_bool taken; /* by the first thread that crashes */
 
 static void on_crash(int sig, siginfo_t *info, void *ucontext);
@@ -114,15 +115,31 @@ static void on_crash(int sig, siginfo_t *info, void *ucontext)
 
 /* ---- installing ------------------------------------------------------------------------------ */
 
-/* A stack overflow leaves no room for a handler; so does a thread that runs on a small stack. */
-static void give_stack(void)
+/* A stack overflow leaves no room for a handler, so threads get a stack for it: the one that
+ * installs the handlers, and those that begin later. */
+static __thread void *stack_tls __attribute__((tls_model("initial-exec")));
+
+void prof_crash_thread_start(void)
 {
     stack_t now;
-    if (sigaltstack(NULL, &now) != 0 || !(now.ss_flags & SS_DISABLE))
+    if (!atomic_load_explicit(&armed, memory_order_relaxed) || sigaltstack(NULL, &now) != 0 ||
+        !(now.ss_flags & SS_DISABLE))
         return;
-    void *p = prof_pages_alloc(STACK_BYTES);
-    if (p)
-        sigaltstack(&(stack_t){.ss_sp = p, .ss_size = STACK_BYTES}, NULL);
+    stack_tls = prof_pages_alloc(STACK_BYTES);
+    if (stack_tls)
+        sigaltstack(&(stack_t){.ss_sp = stack_tls, .ss_size = STACK_BYTES}, NULL);
+}
+
+/* If it is not ours any more, the thread set another. */
+void prof_crash_thread_exit(void)
+{
+    stack_t now;
+    if (!stack_tls || sigaltstack(NULL, &now) != 0)
+        return;
+    if (now.ss_sp == stack_tls)
+        sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
+    prof_pages_free(stack_tls, STACK_BYTES);
+    stack_tls = NULL;
 }
 
 static void install_locked(int i)
@@ -157,8 +174,8 @@ int prof_flight_on_crash(const char *path)
         memcpy(file, path, strlen(path) + 1);
     for (int i = 0; i < SIGNALS; i++)
         (path ? install_locked : take_back_locked)(i);
-    if (path)
-        give_stack();
+    atomic_store(&armed, path != NULL);
+    prof_crash_thread_start();
     prof_unlock(&set_lock);
     prof_leave();
     errno = saved;

@@ -139,6 +139,7 @@ static void on_thread_exit(void *arg)
     if (prof_contended(self))
         prof_contention_stamp(self, PROF_WAKE_EXIT, true, (struct prof_site){0});
     prof_event_thread_exit(t);
+    prof_crash_thread_exit();
     prof_enter();
     prof_self_tls = NULL;
     prof_sched_note_self();
@@ -220,6 +221,7 @@ static void *thread_main(void *arg)
         atomic_store_explicit(&t->start_routine, (void *)b.start_routine, memory_order_relaxed);
         atomic_store_explicit(&t->creator, b.creator, memory_order_release);
     }
+    prof_crash_thread_start();
     if (prof_trace_on())
         prof_event_thread_start((void *)b.start_routine, b.creator, b.creator_tid);
     discard(arg);

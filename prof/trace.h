@@ -260,7 +260,7 @@ static inline void prof_trace_took(const char *name, int64_t took_ns)
 /* At a crash (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT) a snapshot is written to path, by a forked child, so that the
  * program's memory stays as it was; then the handler that was there before runs, or the signal's default action. Frames
  * are symbolized where the child manages to within 10 s; else their module and offset are what is shown. The handler runs
- * on an alternate stack where the thread has one; the calling thread gets one. path: copied, at most 4000 bytes; NULL takes
+ * on an alternate stack where the thread has one; the calling thread gets one, and those that begin later do. path: copied, at most 4000 bytes; NULL takes
  * the handlers back, where they are still ours. -EINVAL: path. */
 PROF_API int prof_flight_on_crash(const char *path);
 

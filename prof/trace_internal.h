@@ -356,6 +356,9 @@ int prof_flight_write_file(const char *path, bool without_symbols);
 void prof_drain_hurry(int64_t ns);
 /* In a child that has the memory of a crashed process: what its threads had locked is free. */
 void prof_drain_crash_child(void);
+/* A thread begins, and ends. */
+void prof_crash_thread_start(void);
+void prof_crash_thread_exit(void);
 void prof_flight_fork_child(void);
 void prof_trace_fork_child(void);
 /* A region has ended. */

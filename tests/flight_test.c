@@ -402,8 +402,26 @@ static void *hold_on(void *arg)
     return arg;
 }
 
+static __attribute__((noinline)) int overflow(int depth)
+{
+    volatile char frame[4096];
+    frame[0] = (char)depth;
+    return depth == INT_MAX ? 0 : overflow(depth + 1) + frame[0];
+}
+
+static void *overflow_thread(void *arg)
+{
+    PROF_REGION("the fatal one");
+    return overflow(0) ? arg : NULL;
+}
+
+enum { OVERFLOW = 1000 }; /* in place of a signal's number: SIGSEGV, with no stack left */
+
 static __attribute__((noinline)) void crash_here(int sig)
 {
+    pthread_t thread;
+    if (sig == OVERFLOW && pthread_create(&thread, NULL, overflow_thread, NULL) == 0)
+        pthread_join(thread, NULL);
     PROF_REGION("the fatal one");
     if (sig == SIGABRT)
         abort();
@@ -432,7 +450,7 @@ static _Noreturn void crash(const char *path, int sig)
 static void test_a_crash_leaves_a_snapshot(void **state)
 {
     (void)state;
-    static const int signals[] = {SIGSEGV, SIGABRT};
+    static const int signals[] = {SIGSEGV, SIGABRT, OVERFLOW};
     if (TRACE_SANITIZED) {
         print_message("[  NOTE    ] a crash is the sanitizer's to report\n");
         skip();
@@ -445,7 +463,7 @@ static void test_a_crash_leaves_a_snapshot(void **state)
             crash(path, signals[i]);
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_true(WIFSIGNALED(status));
-        assert_int_equal(WTERMSIG(status), signals[i]);
+        assert_int_equal(WTERMSIG(status), signals[i] == OVERFLOW ? SIGSEGV : signals[i]);
         struct trace *t = load_path(path);
         assert_int_equal(t->pid, pid);
         assert_int_equal(trace_count(t, "before it"), 10);

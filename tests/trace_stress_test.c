@@ -6,11 +6,14 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { BURST = 200000 };
+
+static pthread_mutex_t crowded = PTHREAD_MUTEX_INITIALIZER;
 
 static uint64_t counters_in(const struct trace *t)
 {
@@ -261,6 +264,49 @@ static void test_fork(void **state)
     trace_close(t);
 }
 
+/* ---- no memory ------------------------------------------------------------------------------- */
+
+/* In a child that may not map any more: rings, names and stacks find no room. */
+static int record_without_memory(void)
+{
+    struct prof_trace_stats stats;
+    char name[32];
+    struct rlimit none = {.rlim_cur = 1 << 20, .rlim_max = RLIM_INFINITY};
+    int fd = trace_file_new();
+    if (prof_trace_start(fd, NULL) != 0)
+        return 1;
+    setrlimit(RLIMIT_AS, &none);
+    for (int i = 0; i < 5000; i++) {
+        snprintf(name, sizeof name, "name %d", i);
+        prof_region_begin("cat", name);
+        prof_region_end();
+        pthread_mutex_lock(&crowded);
+        pthread_mutex_unlock(&crowded);
+    }
+    none.rlim_cur = RLIM_INFINITY;
+    setrlimit(RLIMIT_AS, &none);
+    prof_trace_log("cat", "there is memory again");
+    int rc = prof_trace_stop();
+    prof_trace_stats(&stats);
+    return (rc == 0 || rc == -ENOMEM) && stats.dropped > 0 ? 0 : 2;
+}
+
+static void test_a_process_without_memory(void **state)
+{
+    (void)state;
+    int status;
+    if (TRACE_SANITIZED) {
+        print_message("[  NOTE    ] a sanitizer does not live without memory\n");
+        skip();
+    }
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(record_without_memory());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 /* ---- again and again ------------------------------------------------------------------------- */
 
 static atomic_bool enough;
@@ -359,6 +405,7 @@ int main(void)
         TEST(test_threads_that_come_and_go),
         TEST(test_events_of_signal_handlers),
         TEST(test_fork),
+        TEST(test_a_process_without_memory),
         TEST(test_starting_and_stopping_while_threads_record),
         TEST(test_a_descriptor_that_blocks),
         TEST(test_names_without_end),
