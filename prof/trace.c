@@ -19,6 +19,7 @@ static struct prof_lock start_lock; /* one start or stop at a time */
 static struct prof_generation *queue[QUEUE_MAX];
 static size_t queued;
 static bool taking;
+static uint64_t queue_dropped; /* events */
 
 /* guarded by out_lock */
 static struct prof_lock out_lock;
@@ -37,6 +38,7 @@ void prof_trace_take(struct prof_generation *g)
     if (queued ==
         QUEUE_MAX) { /* nobody reads what is written; this is the only place where it can be lost */
         queue[queued - 1]->dropped += g->events + g->dropped;
+        queue_dropped += g->events;
         return;
     }
     atomic_fetch_add(&g->users, 1);
@@ -96,6 +98,7 @@ static int check(const struct prof_trace_options *o)
 
 static void begin_taking_locked(void)
 {
+    queue_dropped = 0;
     taking = true;
 }
 
@@ -188,6 +191,9 @@ void prof_trace_stats(struct prof_trace_stats *out)
 {
     prof_enter();
     prof_drain_stats(out);
+    prof_lock(&prof_drain_lock);
+    out->dropped += queue_dropped;
+    prof_unlock(&prof_drain_lock);
     out->bytes = atomic_load(&out_bytes);
     prof_leave();
 }

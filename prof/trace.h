@@ -65,7 +65,7 @@ PROF_API bool prof_trace_active(void);
 
 struct prof_trace_stats {
     uint64_t events;     /* taken out of the rings */
-    uint64_t dropped;    /* lost: a ring was full, or there was none */
+    uint64_t dropped;    /* lost: a ring was full, or there was none, or the descriptor took too long */
     uint64_t switches;   /* context switches recorded */
     uint64_t bytes;      /* written to the trace's descriptor */
     uint64_t ring_bytes; /* of all rings now */
