@@ -136,8 +136,9 @@ static void add_switches(struct prof_generation *g)
     g->ndelays += s->ndelays;
 }
 
-static void read_switches(struct prof_generation *g)
+static void read_switches(struct prof_generation *g, bool closing)
 {
+    batch.closing = closing;
     for (bool all = false; !all && batch.switches && batch.delays;) {
         batch.nswitches = batch.ndelays = 0;
         all = prof_sched_read(&batch);
@@ -217,7 +218,8 @@ static void take_ring_locked(struct prof_ring *r)
         atomic_compare_exchange_strong(&r->state, &left, PROF_RING_FREE);
 }
 
-static void pass_locked(void)
+/* closing: the generation ends with this pass. */
+static void pass_locked(bool closing)
 {
     if (!open_locked())
         return;
@@ -229,7 +231,7 @@ static void pass_locked(void)
         return;
     current->dropped += grown(prof_ring_homeless(), &homeless_told);
     if (has_switches) {
-        read_switches(current);
+        read_switches(current, closing);
         current->switches_lost += grown(prof_sched_lost(), &switches_told);
     }
 }
@@ -247,8 +249,9 @@ static void *drain(void *arg)
     while (!atomic_load(&ending)) {
         uint32_t seen = atomic_load(&wakes);
         prof_lock(&prof_drain_lock);
-        pass_locked();
-        if (due_locked())
+        bool closing = due_locked();
+        pass_locked(closing);
+        if (closing || due_locked())
             close_locked();
         prof_unlock(&prof_drain_lock);
         atomic_fetch_add(&passes, 1);
@@ -268,7 +271,7 @@ void prof_drain_limit_locked(size_t store_bytes)
 void prof_drain_flush(void (*then_locked)(void))
 {
     prof_lock(&prof_drain_lock);
-    pass_locked();
+    pass_locked(true);
     close_locked();
     if (then_locked)
         then_locked();

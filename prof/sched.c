@@ -23,6 +23,9 @@ enum {
     RING_BYTES_MIN = 16 << 10,
     RINGS_BYTES = 16 << 20, /* for all CPUs */
     OWN_MAX = 1024,
+    OWN_PRICE_NS = 10 * 1000 * 1000,
+    OWN_DEBT_NS = 500 * 1000 * 1000,
+    SUMS_NS = 250 * 1000 * 1000,
     CREATORS_WAIT_NS = 100 * 1000 * 1000,
 };
 
@@ -49,6 +52,7 @@ static struct {
     struct prof_sched_threads threads;
     bool was_read;
     int64_t read_ns; /* up to here */
+    int64_t sums_ns; /* when the sums were asked for last */
     size_t told;     /* so many of found have been in a batch */
     uint64_t lost;
 } sched;
@@ -461,7 +465,16 @@ static void take_delays(struct prof_sched_batch *b)
     while (sched.told < sched.nfound && room(b))
         b->delays[b->ndelays++] = sched.found[sched.told++].delay;
     take_own(b);
-    prof_sched_delays(&sched.threads, sched.tasks, b);
+}
+
+static bool sums_are_due(const struct prof_sched_batch *b)
+{
+    int64_t now_ns = prof_now_ns();
+
+    if (!b->closing && now_ns - sched.sums_ns < SUMS_NS)
+        return false;
+    sched.sums_ns = now_ns;
+    return true;
 }
 
 /* The sums are asked for behind the records, of all that have come back from a wait, so that each
@@ -477,7 +490,11 @@ bool prof_sched_read(struct prof_sched_batch *b)
         add_those_that_ran(b);
     sched.was_read = true;
     take_delays(b);
-    if (all && (all = take_records(b, b->max_switches)))
+    if (!all || !sums_are_due(b))
+        return all;
+    prof_sched_delays(&sched.threads, sched.tasks, b);
+    all = take_records(b, b->max_switches);
+    if (all)
         prof_sched_delays(&sched.threads, sched.tasks, b);
     return all;
 }
@@ -499,18 +516,31 @@ size_t prof_sched_running(struct prof_switch *out, size_t max)
 
 /* ---- threads and processes ------------------------------------------------------------------- */
 
+/* Each reading is paid for with time; so much of it may be owed. */
+static bool may_note(void)
+{
+    static _Atomic int64_t paid_until_ns;
+    int64_t now_ns = prof_now_ns();
+    int64_t paid_ns = atomic_load_explicit(&paid_until_ns, memory_order_relaxed);
+
+    if (paid_ns > now_ns + OWN_DEBT_NS)
+        return false;
+    paid_ns = (paid_ns > now_ns ? paid_ns : now_ns) + OWN_PRICE_NS;
+    atomic_store_explicit(&paid_until_ns, paid_ns, memory_order_relaxed);
+    return true;
+}
+
+/* The start's descriptor serves everybody. A thread with descriptors of its own, or that comes when
+ * the recording ends, reads something else there, or nothing. */
 void prof_sched_note_self(void)
 {
     struct prof_delay sums;
-    int tasks;
 
-    if (!atomic_load_explicit(&prof_sched_active, memory_order_relaxed) ||
-        (tasks = prof_tasks_open()) < 0)
+    if (!atomic_load_explicit(&prof_sched_active, memory_order_relaxed) || !may_note() ||
+        !prof_delay_read(sched.tasks, prof_gettid(), &sums))
         return;
-    bool known = prof_delay_read(tasks, prof_gettid(), &sums);
-    close(tasks);
     prof_lock(&own.lock);
-    if (known && own.n < OWN_MAX)
+    if (own.n < OWN_MAX)
         own.delay[own.n++] = sums;
     prof_unlock(&own.lock);
 }

@@ -39,6 +39,8 @@ struct prof_sched_batch {
     size_t nswitches, max_switches;
     struct prof_delay *delays;
     size_t ndelays, max_delays;
+    bool closing; /* to be set with the last batch of a part (see prof_wake_infer): sums are read
+                     for it; else only four times a second, for they cost more than the rest */
 };
 
 /* Begins to record the switches of every thread there is and of those to come. Nests: each start
@@ -52,9 +54,9 @@ void prof_sched_stop(void);
  * at a time, every 50 ms or so. False: there is more. */
 bool prof_sched_read(struct prof_sched_batch *b);
 
-/* The threads that ran at the moment up to which the records have been read, as if each had begun to
- * run then: for a window that begins there. Called by the thread that reads. How many there are; at
- * most max were stored. */
+/* The threads that ran at the moment up to which the records have been read, as if each had begun
+ * to run then: for a window that begins there. Called by the thread that reads. How many there are;
+ * at most max were stored. */
 size_t prof_sched_running(struct prof_switch *out, size_t max);
 
 /* Records that the kernel had no room for, since the first start. */
@@ -68,12 +70,15 @@ void prof_sched_create_begin(void);
 void prof_sched_create_end(void);
 /* The calling thread reads its own sums: at its end, and after a long wait, which separates that
  * wait's part of them from those of the waits before and after it. Does nothing while nothing
- * records. Costs 3 us. */
+ * records. Costs 10 us or more, so all threads together do it 100 times a second at most, but for
+ * bursts. */
 void prof_sched_note_self(void);
 extern atomic_bool prof_sched_active;
+enum { PROF_SCHED_LONG_WAIT_NS = 20 * 1000 * 1000 };
 static inline void prof_sched_waited(int64_t ns)
 {
-    if (ns >= 1000000 && atomic_load_explicit(&prof_sched_active, memory_order_relaxed))
+    if (ns >= PROF_SCHED_LONG_WAIT_NS &&
+        atomic_load_explicit(&prof_sched_active, memory_order_relaxed))
         prof_sched_note_self();
 }
 void prof_sched_fork_child(void);

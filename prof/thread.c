@@ -126,6 +126,15 @@ static struct prof_thread *adopt_foreign_slot_locked(pid_t tid)
 
 /* ---- exit ------------------------------------------------------------------------------------ */
 
+static __thread int64_t born_ns __attribute__((tls_model("initial-exec"))); /* 0: unknown */
+
+/* What it waited for a CPU is worth asking for. Else it cannot have been much. */
+static bool has_lived(void)
+{
+    enum { LIFE_NS = 20 * 1000 * 1000 };
+    return born_ns == 0 || prof_now_ns() - born_ns >= LIFE_NS;
+}
+
 /* Runs as late as a destructor can: other keys' destructors still allocate and lock, and count. */
 static void on_thread_exit(void *arg)
 {
@@ -142,7 +151,8 @@ static void on_thread_exit(void *arg)
     prof_crash_thread_exit();
     prof_enter();
     prof_self_tls = NULL;
-    prof_sched_note_self();
+    if (has_lived())
+        prof_sched_note_self();
     prof_lock(&prof_threads_lock);
     prof_cpu_thread_exit_locked(t);
     free_slot_locked(t);
@@ -213,6 +223,8 @@ static void *thread_main(void *arg)
 {
     struct birth b = *(struct birth *)arg;
     struct prof_thread *t = prof_self();
+    if (prof_trace_on())
+        born_ns = prof_now_ns();
     if (t) {
         /* Above this frame are two small ones of libc's and then its thread descriptor, over 2 KB:
          * readable. */

@@ -155,10 +155,11 @@ static void *run(void *arg)
     struct worker *w = arg;
     w->tid = prof_gettid();
     pthread_barrier_wait(&start_line);
-    prof_sched_note_self(); /* as a long wait does: what was before it belongs to nobody here */
+    prof_sched_note_self(); /* as a long wait does, so that it is told apart from what follows */
     w->begin = ask_kernel();
     w->work(w);
     w->end = ask_kernel();
+    prof_sched_note_self();
     return NULL;
 }
 
