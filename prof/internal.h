@@ -76,6 +76,7 @@ void *prof_private_alloc(size_t align, size_t n);
 void prof_private_free(void *p);
 void *prof_private_realloc(void *p, size_t n);
 bool prof_is_private(const void *p);
+size_t prof_private_size(void *p);
 
 /* ---- what was dropped: counters, added to from anywhere -------------------------------------- */
 

@@ -261,7 +261,7 @@ PROF_API int posix_memalign(void **out, size_t align, size_t n)
 
 /* ---- free and realloc ------------------------------------------------------------------------ */
 
-/* The thread is new, or p is perhaps a sampled block; a boot block always is. */
+/* The thread is new, or p is perhaps a sampled block; a boot block and a private one always are. */
 static __attribute__((noinline)) void free_slowly(void *p)
 {
     struct prof_live was;
@@ -297,9 +297,8 @@ PROF_API void free(void *p)
     }
 }
 
-static void *leave_boot(void *p, size_t n)
+static void *leave(const void *p, size_t old, size_t n)
 {
-    size_t old = ((size_t *)p)[-1];
     void *q = real.malloc(n);
     return q ? memcpy(q, p, old < n ? old : n) : NULL;
 }
@@ -323,7 +322,9 @@ static __attribute__((noinline)) void *resize(void *p, size_t n, const void *cal
     if (!p)
         return allocated(real.realloc(NULL, n), n, caller);
     if (from_boot(p))
-        return allocated(leave_boot(p, n), n, caller);
+        return allocated(leave(p, ((size_t *)p)[-1], n), n, caller);
+    if (prof_is_private(p))
+        return allocated(leave(p, prof_private_size(p), n), n, caller);
     bool sampled = maybe_sampled(p) && prof_heap_forget(p, &was);
     void *q = real.realloc(p, n);
     if (!q && n) {

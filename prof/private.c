@@ -4,7 +4,8 @@
  * thread may be inside malloc with a lock held. Between prof_private_begin and prof_private_end the
  * hooks of malloc.c serve the thread from here: blocks behind one another in a region of their own.
  * The latest block can grow and be given back; the others stay until the process ends, which is
- * near. One thread at a time. */
+ * near. One thread at a time allocates; what it leaves behind (a trace's blocks) may be freed by
+ * another, so that all of them take malloc.c's slow way. */
 #include "prof/internal.h"
 
 #include <errno.h>
@@ -50,6 +51,11 @@ static size_t *size_of(void *p)
     return (size_t *)((uintptr_t)p - HEAD);
 }
 
+size_t prof_private_size(void *p)
+{
+    return *size_of(p);
+}
+
 static bool is_latest(void *p)
 {
     return (uintptr_t)p + *size_of(p) == top;
@@ -72,6 +78,7 @@ void *prof_private_alloc(size_t align, size_t n)
     }
     *size_of((void *)p) = size;
     top = p + size;
+    prof_live_filter_saturate(p);
     return (void *)p;
 }
 
