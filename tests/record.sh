@@ -37,7 +37,7 @@ like "the processor" "$text" '^\| Processor \| [^ |]'
 like "the cores" "$text" "^\\| Cores \\| $(nproc) \\|"
 like "the compiler" "$text" '^\| Compiler \| .*[0-9]+\.[0-9]'
 like "the flags" "$text" '^\| Flags \| .*-O2'
-like "the kernel" "$text" "^\\| Kernel \\| Linux $(uname -r)"
+like "the kernel" "$text" "^\\| Kernel \\| Linux $(uname -r | cut -d- -f1 | tr -d +)"
 like "when it was captured" "$text" '^\| Captured \| 20[0-9]{2}-[0-9-]+ [0-9:]+ UTC'
 like "the top" "$text" '^\| 1 \| `fib_recursive` \| [0-9.]+ m?s \| [0-9.]+% \|'
 like "the profile's path" "$text" "profiles/cpu/cpu.pprof"

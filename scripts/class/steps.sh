@@ -218,20 +218,22 @@ verdict_of() { # REPORT
 }
 
 # Operations that a profile covers: its total by what the report says one operation took.
-operations_of() { # PROFILE COLUMN REPORT
-    local total
-    total=$("$BIN/top" -tsv -n 1 "$1" | sed -n 's/^#total\t//p')
-    LC_ALL=C awk -v column="$2" -v total="$total" '
-        / per operation, by function/ { mine = /^CPU time/ }
+operations_of() { # PROFILE INDEX COLUMN REPORT
+    local total heading='CPU time'
+    [[ $2 == cpu ]] || heading='Memory allocated'
+    total=$("$BIN/top" -tsv -n 1 -sample_index="$2" "$1" | sed -n 's/^#total\t//p')
+    LC_ALL=C awk -v heading="$heading" -v column="$3" -v total="$total" '
+        BEGIN {
+            scale["ns"] = scale["B"] = 1; scale["µs"] = 1e3; scale["ms"] = 1e6; scale["s"] = 1e9
+            scale["KiB"] = 1024; scale["MiB"] = 1024 * 1024; scale["GiB"] = 1024 * 1024 * 1024
+        }
+        / per operation, by function/ { mine = index($0, heading) == 1 }
         mine && $1 == "(all)" {
-            value = column == 1 ? $2 : $5
-            unit = column == 1 ? $3 : $6
-            scale = unit == "s" ? 1e9 : unit == "ms" ? 1e6 : unit == "ns" ? 1 : 1e3
-            if (value > 0) {
-                printf "%.6g\n", total / (value * scale)
-                exit
-            }
-        }' "$3"
+            value = (column == 1 ? $2 : $5) * scale[column == 1 ? $3 : $6]
+            if (value > 0)
+                printf "%.6g\n", total / value
+            exit
+        }' "$4"
 }
 
 # Numbers for a class: what a sentence says, in fields.
@@ -242,21 +244,32 @@ add_numbers() { # LAB VERDICT STATUS
     [[ ! $2 =~ p=([0-9.]+) ]] || part data "$1.p" "${BASH_REMATCH[1]}"
 }
 
-# The three pictures of a comparison: before, after, and what changed, the last one per operation.
-add_comparison() { # LAB BEFORE_PROFILE AFTER_PROFILE REPORT
-    local from=() before_ops after_ops
-    before_ops=$(operations_of "$2" 1 "$4")
-    after_ops=$(operations_of "$3" 2 "$4")
-    mapfile -t from < <(from_flags "$2")
-    draw "$1-before" -title "$lab_before" -subtitle "make compare-$1" "${from[@]}" "$2"
-    draw "$1-after" -title "$lab_after" -subtitle "make compare-$1" "${from[@]}" "$3"
-    part figure "$1-before.svg" flame_cpu "$2"
-    part figure "$1-after.svg" flame_cpu "$3"
-    [[ $before_ops && $after_ops ]] || return 0
+# The three pictures of a comparison: before, after, and what changed, the last one per operation and with the two variants
+# as one function.
+add_comparison() { # LAB NAME INDEX BEFORE_PROFILE AFTER_PROFILE REPORT
+    local name=$2 index=$3 from=() before_ops after_ops
     local -A function=([fib]=fib_%s [alloc]=alloc_%s [mutex]=mutex_%s_worker)
-    draw "$1-change" "${from[@]}" -pair "${function[$1]/\%s/$lab_before}=${function[$1]/\%s/$lab_after}" -base "$2" -base_ops "$before_ops" -ops "$after_ops" -base_name "$lab_before" -name "$lab_after" \
-        -title "$lab_before → $lab_after" "$3"
-    part figure "$1-change.svg" flame_change
+    before_ops=$(operations_of "$4" "$index" 1 "$6")
+    after_ops=$(operations_of "$5" "$index" 2 "$6")
+    mapfile -t from < <(from_flags "$4")
+    from+=(-sample_index="$index")
+    draw "$name-before" -title "$lab_before" -subtitle "make compare-$1" "${from[@]}" "$4"
+    draw "$name-after" -title "$lab_after" -subtitle "make compare-$1" "${from[@]}" "$5"
+    part figure "$name-before.svg" "flame_$index" "$4"
+    part figure "$name-after.svg" "flame_$index" "$5"
+    [[ $before_ops && $after_ops ]] || return 0
+    draw "$name-change" "${from[@]}" -pair "${function[$1]/\%s/$lab_before}=${function[$1]/\%s/$lab_after}" -base "$4" \
+        -base_ops "$before_ops" -ops "$after_ops" -base_name "$lab_before" -name "$lab_after" -title "$lab_before → $lab_after" "$5"
+    part figure "$name-change.svg" flame_change
+}
+
+# Of the lab about memory, the memory as well.
+add_comparisons() { # LAB STAMP REPORT
+    local cpu=$PROFILES/cpu/${1}_%s_$2.pb.gz heap=$PROFILES/heap/${1}_%s_$2.pb.gz
+    [[ ! -s ${cpu/\%s/before} || ! -s ${cpu/\%s/after} ]] ||
+        add_comparison "$1" "$1" cpu "${cpu/\%s/before}" "${cpu/\%s/after}" "$3"
+    [[ $1 != alloc || ! -s ${heap/\%s/before} || ! -s ${heap/\%s/after} ]] ||
+        add_comparison "$1" "$1-memory" alloc_space "${heap/\%s/before}" "${heap/\%s/after}" "$3"
 }
 
 gather_lab() { # LAB
@@ -294,9 +307,7 @@ gather_lab() { # LAB
     fi
     sed -n '/per operation, by function/,$p' "$report" >"$out/$lab.functions"
     [[ ! -s $out/$lab.functions ]] || part pre "$lab.functions"
-    if [[ -s $PROFILES/cpu/${lab}_before_$at.pb.gz && -s $PROFILES/cpu/${lab}_after_$at.pb.gz ]]; then
-        add_comparison "$lab" "$PROFILES/cpu/${lab}_before_$at.pb.gz" "$PROFILES/cpu/${lab}_after_$at.pb.gz" "$report"
-    fi
+    add_comparisons "$lab" "$at" "$report"
 }
 
 # The Nth variant that a file of results has.
