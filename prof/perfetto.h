@@ -1,6 +1,7 @@
-/* What the files that write Perfetto's packets know of one another: perfetto.c writes a chunk with its events,
- * perfetto_stack.c its strings and stacks, perfetto_thread.c who is in it, perfetto_sched.c its context switches.
- * Field numbers are those of protos/perfetto/trace/ in Perfetto's sources. */
+/* What the files that write Perfetto's packets know of one another: perfetto.c writes a chunk with
+ * its events, perfetto_stack.c its strings and stacks, perfetto_thread.c who is in it,
+ * perfetto_sched.c its context switches. Field numbers are those of protos/perfetto/trace/ in
+ * Perfetto's sources. */
 #ifndef PROF_PERFETTO_H
 #define PROF_PERFETTO_H
 
@@ -11,55 +12,55 @@
 enum { CLOCK_REALTIME_ID = 1, CLOCK_MONOTONIC_ID = 3, CLOCK_BOOTTIME_ID = 6 };
 
 enum { /* Trace, TracePacket */
-    TRACE_PACKET = 1,
-    PACKET_FTRACE_EVENTS = 1,
-    PACKET_PROCESS_TREE = 2,
-    PACKET_CLOCK_SNAPSHOT = 6,
-    PACKET_TIMESTAMP = 8,
-    PACKET_SEQUENCE_ID = 10,
-    PACKET_TRACK_EVENT = 11,
-    PACKET_INTERNED_DATA = 12,
-    PACKET_SEQUENCE_FLAGS = 13,
-    PACKET_PREVIOUS_DROPPED = 42,
-    PACKET_TIMESTAMP_CLOCK = 58,
-    PACKET_DEFAULTS = 59,
-    PACKET_TRACK_DESCRIPTOR = 60,
-    PACKET_PERF_SAMPLE = 66,
-    PACKET_FIRST_ON_SEQUENCE = 87,
-    SEQUENCE_CLEARED = 1,
-    SEQUENCE_NEEDS = 2,
+       TRACE_PACKET = 1,
+       PACKET_FTRACE_EVENTS = 1,
+       PACKET_PROCESS_TREE = 2,
+       PACKET_CLOCK_SNAPSHOT = 6,
+       PACKET_TIMESTAMP = 8,
+       PACKET_SEQUENCE_ID = 10,
+       PACKET_TRACK_EVENT = 11,
+       PACKET_INTERNED_DATA = 12,
+       PACKET_SEQUENCE_FLAGS = 13,
+       PACKET_PREVIOUS_DROPPED = 42,
+       PACKET_TIMESTAMP_CLOCK = 58,
+       PACKET_DEFAULTS = 59,
+       PACKET_TRACK_DESCRIPTOR = 60,
+       PACKET_PERF_SAMPLE = 66,
+       PACKET_FIRST_ON_SEQUENCE = 87,
+       SEQUENCE_CLEARED = 1,
+       SEQUENCE_NEEDS = 2,
 };
 
 enum { /* TrackEvent */
-    EVENT_CATEGORY_IIDS = 3,
-    EVENT_ANNOTATIONS = 4,
-    EVENT_TYPE = 9,
-    EVENT_NAME_IID = 10,
-    EVENT_TRACK = 11,
-    EVENT_NAME = 23,
-    EVENT_COUNTER_VALUE = 30,
-    EVENT_FLOWS = 47,
-    EVENT_TERMINATING_FLOWS = 48,
-    EVENT_CALLSTACK_IID = 56,
-    TYPE_BEGIN = 1,
-    TYPE_END = 2,
-    TYPE_INSTANT = 3,
-    TYPE_COUNTER = 4,
+       EVENT_CATEGORY_IIDS = 3,
+       EVENT_ANNOTATIONS = 4,
+       EVENT_TYPE = 9,
+       EVENT_NAME_IID = 10,
+       EVENT_TRACK = 11,
+       EVENT_NAME = 23,
+       EVENT_COUNTER_VALUE = 30,
+       EVENT_FLOWS = 47,
+       EVENT_TERMINATING_FLOWS = 48,
+       EVENT_CALLSTACK_IID = 56,
+       TYPE_BEGIN = 1,
+       TYPE_END = 2,
+       TYPE_INSTANT = 3,
+       TYPE_COUNTER = 4,
 };
 
 /* Strings of the format's own, and their iids: those of names are theirs, these follow. */
 enum { FIXED_IID = PROF_NAMES_MAX };
 enum fixed_name { /* of events; the names of waits come first */
-    NAME_UNLOCK = PROF_WHATS,
-    NAME_SIGNAL,
-    NAME_BROADCAST,
-    NAME_POST,
-    NAME_ARRIVE,
-    NAME_EXIT,
-    NAME_START,
-    NAME_GC,
-    NAME_STOP_THE_WORLD,
-    NAMES
+                  NAME_UNLOCK = PROF_WHATS,
+                  NAME_SIGNAL,
+                  NAME_BROADCAST,
+                  NAME_POST,
+                  NAME_ARRIVE,
+                  NAME_EXIT,
+                  NAME_START,
+                  NAME_GC,
+                  NAME_STOP_THE_WORLD,
+                  NAMES
 };
 enum fixed_category {
     CATEGORY_BLOCK,
@@ -145,7 +146,8 @@ void perfetto_add_name(struct perfetto *p, uint32_t iid);
 void perfetto_add_category(struct perfetto *p, uint32_t iid);
 /* Resolves what was added, and writes it. */
 void perfetto_write_interned(struct perfetto *p);
-uint64_t perfetto_stack_iid(const struct perfetto *p, const struct prof_bucket *stack); /* 0: none */
+uint64_t perfetto_stack_iid(const struct perfetto *p,
+                            const struct prof_bucket *stack);          /* 0: none */
 const char *perfetto_function(const struct perfetto *p, uintptr_t pc); /* "" unknown */
 void perfetto_stacks_free(struct perfetto *p);
 

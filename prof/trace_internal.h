@@ -1,8 +1,10 @@
-/* What the files of the execution trace know of one another, lowest first. Nothing here is visible outside libprof.
+/* What the files of the execution trace know of one another, lowest first. Nothing here is visible
+ * outside libprof.
  *
- * An event's way: hook or API (event.c) -> the thread's ring (ring.c) -> a pass of the drain thread into the current
- * generation (drain.c) -> Perfetto packets for the trace's descriptor (trace.c, perfetto.c), and, as it is, into the flight
- * recorder's store (flight.c). Context switches come from sched.c in batches at each pass. */
+ * An event's way: hook or API (event.c) -> the thread's ring (ring.c) -> a pass of the drain thread
+ * into the current generation (drain.c) -> Perfetto packets for the trace's descriptor (trace.c,
+ * perfetto.c), and, as it is, into the flight recorder's store (flight.c). Context switches come
+ * from sched.c in batches at each pass. */
 #ifndef PROF_TRACE_INTERNAL_H
 #define PROF_TRACE_INTERNAL_H
 
@@ -19,7 +21,8 @@
 
 /* ---- ticks.c: time --------------------------------------------------------------------------- */
 
-/* Events carry ticks: the time stamp counter where it is invariant and the kernel trusts it, else nanoseconds. */
+/* Events carry ticks: the time stamp counter where it is invariant and the kernel trusts it, else
+ * nanoseconds. */
 extern bool prof_ticks_are_tsc;
 uint64_t prof_ticks_slowly(void); /* nanoseconds that never repeat on one thread */
 static inline uint64_t prof_ticks(void)
@@ -37,8 +40,9 @@ static inline uint64_t prof_ticks(void)
     return prof_ticks_slowly();
 }
 
-/* Both clocks were read at a time ever so often; what lies between two readings is interpolated, so times never run
- * backwards and follow CLOCK_MONOTONIC when it is adjusted. Guarded by the drain's lock. */
+/* Both clocks were read at a time ever so often; what lies between two readings is interpolated, so
+ * times never run backwards and follow CLOCK_MONOTONIC when it is adjusted. Guarded by the drain's
+ * lock. */
 void prof_ticks_init(void);
 void prof_ticks_sync_reset(void);
 void prof_ticks_sync(void);
@@ -64,8 +68,9 @@ const char *prof_name_text(uint32_t id); /* "" for 0 and for what there is not *
 
 /* ---- ring.c: a thread's events --------------------------------------------------------------- */
 
-/* An event is one slot or several: the first word is its type and its ticks (56 bits, which last for years), the slots
- * that follow have the type PROF_EV_MORE. What each word means stands beside the types. */
+/* An event is one slot or several: the first word is its type and its ticks (56 bits, which last
+ * for years), the slots that follow have the type PROF_EV_MORE. What each word means stands beside
+ * the types. */
 struct prof_slot {
     uint64_t word[4];
 };
@@ -73,14 +78,14 @@ struct prof_slot {
 enum prof_event_type {
     PROF_EV_NONE,
     PROF_EV_MORE,
-    PROF_EV_REGION,       /* end | begin | name id, category id << 32 | task */
-    PROF_EV_LOG,          /* time | category id, bytes << 32 | task | text; more text: 24 bytes a slot */
-    PROF_EV_COUNTER,      /* time | name id, category id << 32 | value */
-    PROF_EV_TASK_BEGIN,   /* time | name id | id | parent */
-    PROF_EV_TASK_END,     /* time | name id, or 0 | id | begin */
-    PROF_EV_GC,           /* time | phase, number << 8 | live bytes | goal bytes */
-    PROF_EV_WAIT,         /* end | begin | object | stack; wake time | waker's stack | holder, waker << 32 | what, how << 8,
-                             fd << 32 */
+    PROF_EV_REGION,  /* end | begin | name id, category id << 32 | task */
+    PROF_EV_LOG,     /* time | category id, bytes << 32 | task | text; more text: 24 bytes a slot */
+    PROF_EV_COUNTER, /* time | name id, category id << 32 | value */
+    PROF_EV_TASK_BEGIN, /* time | name id | id | parent */
+    PROF_EV_TASK_END,   /* time | name id, or 0 | id | begin */
+    PROF_EV_GC,         /* time | phase, number << 8 | live bytes | goal bytes */
+    PROF_EV_WAIT, /* end | begin | object | stack; wake time | waker's stack | holder, waker << 32 |
+                     what, how << 8, fd << 32 */
     PROF_EV_THREAD_START, /* time | start routine | creator's stack | creator */
     PROF_EV_THREAD_EXIT,  /* time | the thread's name, 16 bytes */
     PROF_EV_SAMPLE,       /* time | stack | weight in ticks of the profile */
@@ -104,13 +109,15 @@ static inline uint64_t prof_event_ticks(const struct prof_slot *s)
 enum { PROF_REGION_DEPTH = 64, PROF_NAME_CACHE = 16 };
 
 struct prof_open_region {
-    _Atomic uint64_t begin, names, task; /* names: as in PROF_EV_REGION; UINT64_MAX: not to be recorded */
+    _Atomic uint64_t begin, names,
+        task; /* names: as in PROF_EV_REGION; UINT64_MAX: not to be recorded */
 };
 
 enum prof_ring_state { PROF_RING_FREE, PROF_RING_OWNED, PROF_RING_LEFT };
 
-/* Rings are never freed: a thread's ring serves another thread when it has ended and the ring has been emptied. Only the
- * owner writes events, also from its signal handlers, which find it busy and then drop theirs. */
+/* Rings are never freed: a thread's ring serves another thread when it has ended and the ring has
+ * been emptied. Only the owner writes events, also from its signal handlers, which find it busy and
+ * then drop theirs. */
 struct prof_ring {
     struct prof_ring *next; /* all rings; constant once published */
     _Atomic int state;      /* enum prof_ring_state */
@@ -147,14 +154,17 @@ struct prof_ring {
 /* What prof_ring_enter's caller asked for may not be recorded, and is counted. */
 struct prof_ring *prof_ring_enter_slowly(void);
 
-/* The calling thread's ring, and this thread is in it until prof_ring_leave. NULL: not to be recorded. */
+/* The calling thread's ring, and this thread is in it until prof_ring_leave. NULL: not to be
+ * recorded. */
 static inline struct prof_ring *prof_ring_enter(void)
 {
     struct prof_thread *t = prof_hook_tls;
     struct prof_ring *r = t ? atomic_load_explicit(&t->ring, memory_order_relaxed) : NULL;
-    if (__builtin_expect(!r || atomic_load_explicit(&r->epoch, memory_order_relaxed) !=
-                                   __atomic_load_n(&prof_trace_gate, __ATOMIC_RELAXED) ||
-                             atomic_load_explicit(&r->busy, memory_order_relaxed), 0))
+    if (__builtin_expect(!r ||
+                             atomic_load_explicit(&r->epoch, memory_order_relaxed) !=
+                                 __atomic_load_n(&prof_trace_gate, __ATOMIC_RELAXED) ||
+                             atomic_load_explicit(&r->busy, memory_order_relaxed),
+                         0))
         return prof_ring_enter_slowly();
     atomic_store_explicit(&r->busy, 1, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst);
@@ -175,14 +185,16 @@ static inline bool prof_ring_room(struct prof_ring *r, unsigned n, uint64_t *hea
     if (__builtin_expect(*head + n - r->tail_seen > r->nslots, 0) && !prof_ring_room_slowly(r, n))
         return false;
 #if !defined(__SANITIZE_THREAD__) && !defined(__x86_64__)
-    /* The slots that are overwritten next must not be seen to change before the head that says so. */
+    /* The slots that are overwritten next must not be seen to change before the head that says so.
+     */
     atomic_thread_fence(memory_order_release);
 #endif
     return true;
 }
 
 enum { PREFETCH_SLOTS = 8 }; /* a ring is larger than the caches near the processor */
-static inline void prof_ring_store(struct prof_ring *r, uint64_t at, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+static inline void prof_ring_store(struct prof_ring *r, uint64_t at, uint64_t a, uint64_t b,
+                                   uint64_t c, uint64_t d)
 {
     _Atomic(uint64_t) *w = r->words[at & (r->nslots - 1)];
     atomic_store_explicit(&w[0], a, memory_order_relaxed);
@@ -204,7 +216,8 @@ static inline void prof_ring_commit(struct prof_ring *r, uint64_t head, unsigned
         prof_drain_wake();
 }
 
-static inline void prof_ring_put(struct prof_ring *r, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+static inline void prof_ring_put(struct prof_ring *r, uint64_t a, uint64_t b, uint64_t c,
+                                 uint64_t d)
 {
     uint64_t head;
     if (prof_ring_room(r, 1, &head)) {
@@ -219,13 +232,14 @@ struct prof_ring *prof_rings_first(void);
 /* The calling thread ends. */
 void prof_ring_abandon(struct prof_thread *t);
 uint64_t prof_ring_bytes(void);
-uint64_t prof_ring_homeless(void); /* events dropped for want of a ring, since prof_ring_configure */
+uint64_t
+prof_ring_homeless(void); /* events dropped for want of a ring, since prof_ring_configure */
 /* Gives the memory back to the kernel; late writers do no harm. */
 void prof_rings_release(void);
 void prof_ring_fork_child(void);
 
-/* Copies what is new in the ring to out, which has room for nslots slots; *n: how many. The number of events that were
- * lost before them. The drain's. */
+/* Copies what is new in the ring to out, which has room for nslots slots; *n: how many. The number
+ * of events that were lost before them. The drain's. */
 uint64_t prof_ring_take(struct prof_ring *r, struct prof_slot *out, size_t *n);
 
 /* ---- event.c --------------------------------------------------------------------------------- */
@@ -233,11 +247,28 @@ uint64_t prof_ring_take(struct prof_ring *r, struct prof_slot *out, size_t *n);
 /* What a thread waits for: the names of slices. */
 enum prof_what {
     PROF_WHAT_OTHER,
-    PROF_WHAT_MUTEX, PROF_WHAT_RDLOCK, PROF_WHAT_WRLOCK, PROF_WHAT_COND, PROF_WHAT_SEMAPHORE, PROF_WHAT_BARRIER,
+    PROF_WHAT_MUTEX,
+    PROF_WHAT_RDLOCK,
+    PROF_WHAT_WRLOCK,
+    PROF_WHAT_COND,
+    PROF_WHAT_SEMAPHORE,
+    PROF_WHAT_BARRIER,
     PROF_WHAT_JOIN, /* the last of category "block" */
-    PROF_WHAT_SLEEP, PROF_WHAT_POLL, PROF_WHAT_SELECT, PROF_WHAT_EPOLL, PROF_WHAT_SIGNAL, PROF_WHAT_MSGRCV,
-    PROF_WHAT_MSGSND, PROF_WHAT_SEMOP, PROF_WHAT_READ, PROF_WHAT_WRITE, PROF_WHAT_ACCEPT, PROF_WHAT_CONNECT,
-    PROF_WHAT_SEND, PROF_WHAT_RECV, PROF_WHAT_WAITPID,
+    PROF_WHAT_SLEEP,
+    PROF_WHAT_POLL,
+    PROF_WHAT_SELECT,
+    PROF_WHAT_EPOLL,
+    PROF_WHAT_SIGNAL,
+    PROF_WHAT_MSGRCV,
+    PROF_WHAT_MSGSND,
+    PROF_WHAT_SEMOP,
+    PROF_WHAT_READ,
+    PROF_WHAT_WRITE,
+    PROF_WHAT_ACCEPT,
+    PROF_WHAT_CONNECT,
+    PROF_WHAT_SEND,
+    PROF_WHAT_RECV,
+    PROF_WHAT_WAITPID,
     PROF_WHATS
 };
 extern const char *const prof_what_names[PROF_WHATS];
@@ -255,7 +286,8 @@ struct prof_wait_event {
 extern _Atomic uint32_t prof_trace_without;
 static inline bool prof_trace_wants(uint32_t kind)
 {
-    return prof_trace_on() && !(atomic_load_explicit(&prof_trace_without, memory_order_relaxed) & kind);
+    return prof_trace_on() &&
+           !(atomic_load_explicit(&prof_trace_without, memory_order_relaxed) & kind);
 }
 
 /* The usual name of a wait of this kind (enum prof_wait); wait.c's. */
@@ -264,16 +296,19 @@ int prof_wait_what(int kind);
 /* When recording began. */
 extern _Atomic uint64_t prof_trace_began;
 
-/* A wait begins: it is told as open should the trace end first; and ends, with all that is known of it by then. */
+/* A wait begins: it is told as open should the trace end first; and ends, with all that is known of
+ * it by then. */
 void prof_event_wait_begin(const struct prof_wait_event *e);
 void prof_event_wait(const struct prof_wait_event *e);
 void prof_event_wait_cancel(void); /* it was none */
-void prof_event_thread_start(const void *start_routine, struct prof_bucket *creator, pid_t creator_tid);
+void prof_event_thread_start(const void *start_routine, struct prof_bucket *creator,
+                             pid_t creator_tid);
 void prof_event_thread_exit(struct prof_thread *t);
 /* Async-signal-safe. */
 void prof_event_sample(const uintptr_t *pcs, int n, int64_t ticks);
 
-/* The stack's only copy, kept for the life of the process. NULL: no memory, or too many. Async-signal-safe. */
+/* The stack's only copy, kept for the life of the process. NULL: no memory, or too many.
+ * Async-signal-safe. */
 struct prof_bucket *prof_trace_stack(const uintptr_t *pcs, int n);
 
 /* ---- drain.c: generations -------------------------------------------------------------------- */
@@ -302,7 +337,7 @@ struct prof_generation {
     uint64_t events, dropped, switches_lost;
     struct prof_block *blocks, *last_block;
     struct prof_switches *switches, *last_switches;
-    size_t nswitches, ndelays; /* sums */
+    size_t nswitches, ndelays;   /* sums */
     struct prof_switch *running; /* who ran when it began: the latest records */
     size_t nrunning;
 };
@@ -313,22 +348,24 @@ void prof_generation_release(struct prof_generation *g);
 int prof_drain_begin(const struct prof_trace_options *options);
 /* One user less; the last one ends it. */
 void prof_drain_end(void);
-/* Empties the rings and closes the generation: all that was recorded so far has been handed over when this returns. Calls
- * then_locked (NULL: nothing) before anything else can be handed over. */
+/* Empties the rings and closes the generation: all that was recorded so far has been handed over
+ * when this returns. Calls then_locked (NULL: nothing) before anything else can be handed over. */
 void prof_drain_flush(void (*then_locked)(void));
 void prof_drain_stats(struct prof_trace_stats *out);
 void prof_drain_limit_locked(size_t store_bytes); /* SIZE_MAX: as large as they like */
-pid_t prof_drain_pid(void); /* of the process that records */
+pid_t prof_drain_pid(void);                       /* of the process that records */
 void prof_drain_fork_child(void);
 
-/* The two that generations are handed to, each with a use of its own; called with the drain's lock held. */
+/* The two that generations are handed to, each with a use of its own; called with the drain's lock
+ * held. */
 void prof_trace_take(struct prof_generation *g);
 void prof_flight_take(struct prof_generation *g);
 /* The drain thread's part: writes what prof_trace_take put aside. */
 void prof_trace_write_out(void);
 
 extern struct prof_lock prof_drain_lock;
-/* A thread of libprof's own: no event tells of it, its creation is nobody's, only SIGPROF interrupts it. -EAGAIN. */
+/* A thread of libprof's own: no event tells of it, its creation is nobody's, only SIGPROF
+ * interrupts it. -EAGAIN. */
 int prof_own_thread(unsigned long *thread, const char *name, void *(*fn)(void *), void *arg);
 void prof_own_join(unsigned long thread);
 
@@ -337,11 +374,12 @@ void prof_own_join(unsigned long thread);
 /* One generation, as packets that stand alone. */
 struct prof_chunk {
     const struct prof_generation *generation;
-    uint32_t sequence;  /* trusted_packet_sequence_id, a chunk's own */
-    bool first;         /* of the file: what is told once is told here */
-    bool last;          /* of the file: what is still open is told here */
+    uint32_t sequence; /* trusted_packet_sequence_id, a chunk's own */
+    bool first;        /* of the file: what is told once is told here */
+    bool last;         /* of the file: what is still open is told here */
     bool without_symbols;
-    struct prof_wakes *wakes; /* what the chunks of a file hand on, in order; NULL: wakeups are not told */
+    struct prof_wakes
+        *wakes; /* what the chunks of a file hand on, in order; NULL: wakeups are not told */
     int64_t file_begin_ns; /* tasks that began before are begun here */
 };
 

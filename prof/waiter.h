@@ -17,8 +17,8 @@ enum prof_wake {
     PROF_WAKE_EXIT,
 };
 
-/* Who was the last that may have ended a wait: left with the waiter by an unlock or a signal, while a trace is recorded,
- * so that the waiter's one event can tell of both. */
+/* Who was the last that may have ended a wait: left with the waiter by an unlock or a signal, while
+ * a trace is recorded, so that the waiter's one event can tell of both. */
 struct prof_stamp {
     uint64_t ticks;
     struct prof_bucket *stack; /* where; two frames, as the unlocking thread is in a hurry */
@@ -29,8 +29,9 @@ struct prof_stamp {
 /* contention.c's, guarded by the lock of the list. */
 struct prof_waiter {
     struct prof_waiter *next, *previous;
-    _Atomic(const void *) object; /* what it waits for: the lock, or the condition variable; NULL: not in a list */
-    const void *condition;        /* with the mutex that a wait for it takes back, else NULL */
+    _Atomic(const void *)
+        object; /* what it waits for: the lock, or the condition variable; NULL: not in a list */
+    const void *condition; /* with the mutex that a wait for it takes back, else NULL */
     const void *mutex;
     int64_t charged_ns; /* the time up to which waiting was charged */
     struct prof_stamp stamp;
