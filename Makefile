@@ -263,7 +263,7 @@ uninstall: ## takes back what install put there
 ##@ Housekeeping
 .PHONY: help clean clean-profiles
 help: ## this list
-	@awk -f scripts/help.awk $(MAKEFILE_LIST)
+	@awk -f scripts/help.awk Makefile
 clean: ## removes build/ and bin/; captures in profiles/ stay
 	$(Q)rm -rf build bin
 clean-profiles: ## removes the captures
