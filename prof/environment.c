@@ -4,6 +4,7 @@
  *   PROF_FLIGHT=1           the flight recorder runs from the start
  *   PROF_FLIGHT_SECONDS=10  it keeps at least so much
  *   PROF_FLIGHT_BYTES=N     in at most so many bytes
+ *   PROF_FLIGHT_CRASH=FILE  and writes FILE at a crash
  *   PROF_SCHEDTRACE=1000    a line about the threads every 1000 ms, on standard error
  *
  * Rates of profiles (PROF_HEAP_RATE and others) are read where they are used, and what only a
@@ -44,10 +45,13 @@ static void start_flight(void)
         .min_age_ns = number("PROF_FLIGHT_SECONDS", 1, 86400) * INT64_C(1000000000),
         .max_bytes = (size_t)number("PROF_FLIGHT_BYTES", 64 << 10, INT64_C(1) << 40),
     };
+    const char *crash = getenv("PROF_FLIGHT_CRASH");
     int err = prof_flight_start(&options);
 
     if (err)
         complain("PROF_FLIGHT: no flight recorder", err);
+    else if (crash && *crash && (err = prof_flight_on_crash(crash)) != 0)
+        complain("PROF_FLIGHT_CRASH: no snapshot at a crash", err);
 }
 
 void prof_environment(void)

@@ -285,5 +285,22 @@ is_trace "the other's trace is there" "$tmp/t/exec.trace"
 is "nothing half-written is left" "$(find "$tmp/t" -name '.*')" ""
 run env PROF_TRACE=relative "$prof" run -o "$tmp/t/out" -- true
 is "prof run's flag alone counts" "$err" ""
+ulimit -c 0
+run env PROF_FLIGHT=1 PROF_FLIGHT_CRASH="$tmp/t/crash.trace" "$prof" run -o "$tmp/t/out" -- "$python" -c "import os; os.kill(os.getpid(), 11)"
+exits "a crash stays a crash" 139
+is_trace "the flight recorder's trace of it is there" "$tmp/t/crash.trace"
+port=$(free_port)
+start env PROF_FLIGHT=1 "$prof" run -addr "127.0.0.1:$port" -- "$python" -c 'import time; time.sleep(60)'
+wait_for 20 curl -sf -o /dev/null "http://127.0.0.1:$port/debug/pprof/"
+is "a trace beside the recorder is refused" "$(curl -s "http://127.0.0.1:$port/debug/pprof/trace?seconds=0.1" | grep -o 'take /debug/trace/snapshot')" \
+    "take /debug/trace/snapshot"
+curl -s -o "$tmp/t/snapshot" "http://127.0.0.1:$port/debug/trace/snapshot"
+is_trace "its snapshot is not" "$tmp/t/snapshot"
+stop_children
+start "$prof" run -addr "127.0.0.1:$port" -- "$python" -c 'import time; time.sleep(60)'
+wait_for 20 curl -sf -o /dev/null "http://127.0.0.1:$port/debug/pprof/"
+curl -s -o "$tmp/t/served" "http://127.0.0.1:$port/debug/pprof/trace?seconds=0.1"
+is_trace "without one it is served" "$tmp/t/served"
+stop_children
 
 done_testing

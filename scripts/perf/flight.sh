@@ -4,11 +4,10 @@
 # ratios, of requests a second and of requests per second of the server's CPU time, which other work on the machine disturbs
 # less; and the two plain servers against one another, which says how far the figures can be trusted.
 #
-#   scripts/perf/flight.sh        ROUNDS=11 and SECONDS_EACH=2 in the environment
+#   scripts/perf/flight.sh        ROUNDS=11 in the environment
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-: "${BIN:=bin}" "${ROUNDS:=11}" "${SECONDS_EACH:=2}"
-scripts/deps.sh peers
+: "${BIN:=bin}" "${ROUNDS:=11}"
 
 work=$(mktemp -d)
 pids=() ports=()
@@ -34,13 +33,13 @@ cpu_s() { # PID
     /usr/bin/python3 -c 'import sys, time; print(time.clock_gettime(~int(sys.argv[1]) << 3 | 2))' "$1"
 }
 
-# One burst: a line "requests/s requests/CPU-second" in $work/NAME.N.
+# Four requests at once, of those that scripts/load.sh makes: a line "requests/s requests/CPU-second" in $work/NAME.N.
 burst() { # NAME N PATH
-    local before rate
+    local before start
     before=$(cpu_s "${pids[$2]}")
-    rate=$(wrk -t 1 -c 4 -d "$SECONDS_EACH" "http://127.0.0.1:${ports[$2]}$3" |
-        awk '/requests in/ { n = $1 } /^Requests\/sec/ { print $2, n }')
-    echo "$rate $before $(cpu_s "${pids[$2]}")" | awk '{ print $1, $2 / ($4 > $3 ? $4 - $3 : 1) }' >>"$work/$1.$2"
+    start=$EPOCHREALTIME
+    printf '%s\n' 1 2 3 4 | xargs -P 4 -I{} curl -s -o /dev/null "http://127.0.0.1:${ports[$2]}$3"
+    echo "$start $EPOCHREALTIME $before $(cpu_s "${pids[$2]}")" | awk '{ print 4 / ($2 - $1), 4 / ($4 - $3) }' >>"$work/$1.$2"
 }
 
 report() { # NAME WHAT COLUMN
@@ -73,6 +72,6 @@ measure() { # NAME PATH
     report "$1" "requests per CPU time" 2
 }
 
-measure cpu '/work/cpu?n=1&workers=2'
-measure memory '/work/mem?bytes=2048&count=2000&hold=false'
-measure locks '/work/contention?iter=500&holdNs=5000&workers=4'
+measure cpu '/work/cpu?n=10&workers=4'
+measure memory '/work/mem?bytes=2048&count=50000&hold=false'
+measure locks '/work/contention?iter=10000&holdNs=5000&workers=4'
