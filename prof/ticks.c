@@ -9,6 +9,7 @@
 #include "prof/trace_internal.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <unistd.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -21,7 +22,7 @@ struct sync {
     int64_t ns;
 };
 
-bool prof_ticks_are_tsc;
+atomic_bool prof_ticks_are_tsc;
 static _Atomic double pace = 1; /* ns per tick, lately */
 
 /* Who adds holds prof_drain_lock; anybody reads. When one is full the other takes half of it over,
@@ -69,13 +70,6 @@ static bool kernel_trusts_counter(void)
     return true;
 }
 #endif
-
-void prof_ticks_init(void)
-{
-    static atomic_bool known;
-    if (!atomic_exchange(&known, true))
-        prof_ticks_are_tsc = counter_is_invariant() && kernel_trusts_counter();
-}
 
 /* A thread's times all differ, so that what it began first can be told. */
 uint64_t prof_ticks_slowly(void)
@@ -170,6 +164,25 @@ int64_t prof_ticks_ns(uint64_t ticks)
         return n ? t->syncs[0].ns : 0;
     const struct sync *from = reading_before(t, n, ticks), *to = from + 1;
     return from->ns + (int64_t)((double)(int64_t)(ticks - from->ticks) * pace_between(from, to));
+}
+
+/* ---- the beginning --------------------------------------------------------------------------- */
+
+/* A first idea of the pace; it gets better as recording goes on. */
+static void init_once(void)
+{
+    prof_ticks_are_tsc = counter_is_invariant() && kernel_trusts_counter();
+    struct sync from = read_both();
+    nanosleep(&(struct timespec){.tv_nsec = PACE_FROM_NS}, NULL);
+    struct sync to = read_both();
+    if (prof_ticks_are_tsc)
+        atomic_store_explicit(&pace, pace_between(&from, &to), memory_order_relaxed);
+}
+
+void prof_ticks_init(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, init_once);
 }
 
 /* ---- lengths --------------------------------------------------------------------------------- */

@@ -23,15 +23,15 @@
 
 /* Events carry ticks: the time stamp counter where it is invariant and the kernel trusts it, else
  * nanoseconds. */
-extern bool prof_ticks_are_tsc;
+extern atomic_bool prof_ticks_are_tsc;
 uint64_t prof_ticks_slowly(void); /* nanoseconds that never repeat on one thread */
 static inline uint64_t prof_ticks(void)
 {
 #if defined(__x86_64__)
-    if (__builtin_expect(prof_ticks_are_tsc, 1))
+    if (__builtin_expect(atomic_load_explicit(&prof_ticks_are_tsc, memory_order_relaxed), 1))
         return __rdtsc();
 #elif defined(__aarch64__)
-    if (__builtin_expect(prof_ticks_are_tsc, 1)) {
+    if (__builtin_expect(atomic_load_explicit(&prof_ticks_are_tsc, memory_order_relaxed), 1)) {
         uint64_t ticks;
         __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
         return ticks;

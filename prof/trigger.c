@@ -129,6 +129,7 @@ int prof_flight_set_trigger(const struct prof_flight_trigger *t)
     int saved = errno;
     prof_init();
     prof_enter();
+    prof_ticks_init();
     prof_lock(&set_lock);
     int rc = set_locked(t);
     prof_unlock(&set_lock);
