@@ -77,7 +77,7 @@ digest() { # NAME FILE
     "$BIN/trace" -summary "$2" >"$work/summary" || fail "$BIN/trace cannot read $2"
     printf '%s: %s\n' "$1" "$2"
     sed -n '/^Parallelism$/,/^$/{ /^  on average/p }; s/^  note  *\(.*dropped.*\)/  \1/p' "$work/summary"
-    awk '/^Locks$/ { while ($1 != "lock" && (getline) > 0 && NF) continue; getline; if (NF) print "  the lock waited for longest: " $1 ", " $(NF - 5) " waits, " $(NF - 4) " in all"; exit }' \
+    awk '/^(Locks$|The [0-9]+ locks )/ { while ($1 != "lock" && (getline) > 0 && NF) continue; getline; if (NF) print "  the lock waited for longest: " $1 ", " $(NF - 5) " waits, " $(NF - 4) " in all"; exit }' \
         "$work/summary"
 }
 
