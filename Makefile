@@ -79,6 +79,7 @@ packages := build/deps/build
 cflags_prof := -fPIC -fvisibility=hidden -fexceptions $(if $(filter thread,$(SAN)),-DPROF_HOOKS_REGISTER=0)
 # The loader calls malloc before a sanitizer has set itself up.
 cflags_malloc.c := $(if $(SAN),-fno-sanitize=all)
+cflags_private.c := $(cflags_malloc.c)
 # Its numbers are the same on every machine: no a*b+c fused where the source does not say so.
 $(call obj,$(wildcard cmd/benchstat/*.c)): cflags_cmd := -ffp-contract=off
 
