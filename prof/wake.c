@@ -6,8 +6,8 @@
  * waits whose end is known; what is left goes to the other waits, most of it to those after which
  * the thread took over a CPU right behind another of ours that had run for long. So the sums are
  * the kernel's, and only their distribution is inferred. The same for the time that it ran: the
- * kernel charges a thread from the decision to switch to it, and writes the record when all is
- * done, 1 to 10 us later.
+ * kernel charges a thread from the decision to switch to it, no longer the one before it, and
+ * writes their records 1 to 10 us later.
  *
  * Entered from trace.c and flight.c with a part of a recording. */
 #include "prof/sched.h"
@@ -27,11 +27,15 @@ enum {
 
 struct start { /* a thread begins to run after a wait, or after a preemption */
     struct prof_switch *in;
-    int64_t out_ns;    /* when it had stopped */
-    int64_t free_ns;   /* when the CPU became free that it runs on now */
-    int64_t woken_ns;  /* as the waker says; 0: unknown */
-    int64_t weight_ns; /* where it is unknown */
-    int64_t delay_ns;  /* the result: able to run, without a CPU */
+    struct prof_switch *out; /* when it had stopped; NULL: before this part, at out_ns */
+    int64_t out_ns;
+    struct prof_switch
+        *before;          /* who left the CPU that it runs on now; NULL: nobody in this part */
+    int64_t before_in_ns; /* when he had begun to run */
+    int64_t woken_ns;     /* as the waker says; 0: unknown */
+    int64_t weight_ns;    /* where it is unknown */
+    int64_t delay_ns;     /* the result: able to run, without a CPU */
+    int64_t late_ns;      /* the record was, and has been put right */
     pid_t waker;
     bool preempted;
     uint32_t older; /* the same thread's, not settled yet; index + 1 */
@@ -42,6 +46,7 @@ struct prof_wake_thread {
     bool has_base;                   /* the kernel's sums that the next two begin at are known */
     uint8_t kind;                    /* of the latest record */
     int64_t since_ns;                /* its time */
+    struct prof_switch *latest;      /* NULL: it is of an earlier part */
     int64_t sums_ns;                 /* when the kernel's sums were read last */
     int64_t base_delay_ns, delay_ns; /* the second is what has been told since */
     int64_t base_cpu_ns, cpu_ns;
@@ -52,7 +57,8 @@ struct prof_wake_thread {
 };
 
 struct prof_wake_cpu {
-    int64_t in_ns, out_ns; /* the latest run of one of our threads */
+    int64_t in_ns, out_ns;   /* the latest run of one of our threads */
+    struct prof_switch *out; /* its end; NULL: in an earlier part */
 };
 
 /* ---- tables ---------------------------------------------------------------------------------- */
@@ -136,34 +142,73 @@ static int64_t part_of(int64_t a, int64_t part, int64_t whole)
 
 #define EACH_START(i, starts, t) (uint32_t i = (t)->starts; i; i = (starts)[i - 1].older)
 
+static int64_t stopped_ns(const struct start *s)
+{
+    return s->out ? s->out->time_ns : s->out_ns;
+}
+
 /* Longer than this, a wait cannot have been spent able to run: nobody is woken before he sleeps. */
 static int64_t longest_ns(const struct start *s)
 {
-    return s->in->time_ns - s->out_ns - 1;
+    return s->in->time_ns - stopped_ns(s) - 1;
 }
 
-/* The thread has used more time than its records say: each of them is a little late. */
-static void put_right(struct start *starts, struct prof_wake_thread *t, int64_t cpu_ns)
+/* How much earlier it may have begun: behind its wait, and behind the beginning of the run before
+ * it on that CPU. */
+static int64_t room_before(const struct start *s)
 {
-    int64_t late_ns, n = 0;
+    int64_t first_ns = stopped_ns(s) + 1;
+    int64_t room_ns;
 
-    for
-        EACH_START(i, starts, t)
-    n++;
-    late_ns = n ? at_most((cpu_ns - t->base_cpu_ns - t->cpu_ns) / n, LATE_MAX_NS) : 0;
-    if (late_ns <= 0)
+    if (s->before && s->before_in_ns >= first_ns)
+        first_ns = s->before_in_ns + 1;
+    room_ns = at_most(s->in->time_ns - first_ns, LATE_MAX_NS - s->late_ns);
+    return room_ns > 0 ? room_ns : 0;
+}
+
+/* Who ran before it stopped no later than it began. */
+static void move_end_of_run_before(struct prof_wakes *w, struct start *s)
+{
+    int64_t ns = s->before ? s->before->time_ns - s->in->time_ns : 0;
+    struct prof_wake_thread *t = ns > 0 ? thread_of(w, s->before->tid) : NULL;
+
+    if (ns <= 0)
         return;
+    s->before->time_ns = s->in->time_ns;
+    if (t)
+        t->cpu_ns -= ns;
+}
+
+/* Moves each that has room back by ns. How many there are that have some left. */
+static int64_t move_back(struct prof_wakes *w, struct start *starts, struct prof_wake_thread *t,
+                         int64_t ns)
+{
+    int64_t n = 0;
+
     for
         EACH_START(i, starts, t)
         {
             struct start *s = &starts[i - 1];
-            int64_t free_ns = s->free_ns > s->out_ns ? s->free_ns : s->out_ns + 1;
-            int64_t ns = at_most(late_ns, s->in->time_ns - free_ns);
-            if (ns <= 0)
-                continue;
-            s->in->time_ns -= ns;
-            t->cpu_ns += ns;
+            int64_t moved_ns = at_most(ns, room_before(s));
+            s->in->time_ns -= moved_ns;
+            s->late_ns += moved_ns;
+            move_end_of_run_before(w, s);
+            t->cpu_ns += moved_ns;
+            n += room_before(s) > 0;
         }
+    return n;
+}
+
+/* The thread has used more time than its records say: each of them is a little late. What one has
+ * no room for is the others', so it takes some rounds. */
+static void put_right(struct prof_wakes *w, struct start *starts, struct prof_wake_thread *t,
+                      int64_t cpu_ns)
+{
+    const int64_t true_ns = cpu_ns - t->base_cpu_ns;
+    int64_t n = move_back(w, starts, t, 0);
+
+    for (int round = 0; round < 8 && n > 0 && true_ns - t->cpu_ns >= n; round++)
+        n = move_back(w, starts, t, (true_ns - t->cpu_ns) / n);
 }
 
 struct share {
@@ -179,9 +224,10 @@ static struct share take_known(struct start *starts, const struct prof_wake_thre
         EACH_START(i, starts, t)
         {
             struct start *s = &starts[i - 1];
-            int64_t woken_ns = s->woken_ns > s->out_ns ? s->woken_ns : s->out_ns + 1;
+            int64_t out_ns = stopped_ns(s);
+            int64_t woken_ns = s->woken_ns > out_ns ? s->woken_ns : out_ns + 1;
             if (s->preempted)
-                s->delay_ns = s->in->time_ns - s->out_ns;
+                s->delay_ns = s->in->time_ns - out_ns;
             else if (s->woken_ns && s->in->time_ns > woken_ns)
                 s->delay_ns = s->in->time_ns - woken_ns;
             sum.known_ns += s->delay_ns;
@@ -269,7 +315,7 @@ static void on_sums(struct prof_wakes *w, struct start *starts, const struct pro
     t->sums_ns = d->time_ns;
     count_run(t, d->time_ns);
     if (t->has_base && !d->before) {
-        put_right(starts, t, d->cpu_ns);
+        put_right(w, starts, t, d->cpu_ns);
         left_ns = d->delay_ns - t->base_delay_ns - t->delay_ns;
         settle(starts, t, left_ns > 0 ? left_ns : 0);
         return;
@@ -303,7 +349,12 @@ static int64_t weight_of(const struct prof_wake_cpu *c, int64_t now_ns)
 static struct start begin_to_run(const struct prof_wake_thread *t, const struct prof_wake_cpu *c,
                                  struct prof_switch *in)
 {
-    struct start s = {.in = in, .out_ns = t->since_ns, .free_ns = c->out_ns, .older = t->starts};
+    struct start s = {.in = in,
+                      .out = t->latest,
+                      .out_ns = t->since_ns,
+                      .before = c->out,
+                      .before_in_ns = c->in_ns,
+                      .older = t->starts};
 
     s.preempted = t->kind == PROF_SWITCH_PREEMPTED;
     if (s.preempted)
@@ -334,10 +385,13 @@ static bool on_switch(struct prof_wakes *w, int64_t begin_ns, struct prof_switch
     else if (begins)
         *start = begin_to_run(t, c, s);
     count_run(t, s->time_ns);
-    if (s->kind == PROF_SWITCH_IN)
+    if (s->kind == PROF_SWITCH_IN) {
         c->in_ns = t->cpu_since_ns = s->time_ns;
-    else
+    } else {
         c->out_ns = s->time_ns;
+        c->out = s;
+    }
+    t->latest = s;
     t->kind = s->kind;
     t->since_ns = s->time_ns;
     return begins;
@@ -359,12 +413,22 @@ static void take_until(struct prof_wakes *w, const struct prof_wake_input *in, s
         on_sums(w, starts, &in->delays[at->delay++]);
 }
 
+/* The records of the part before are no longer there. */
+static void forget_records(struct prof_wakes *w)
+{
+    for (size_t i = 0; i < w->max_threads; i++)
+        w->thread[i].latest = NULL;
+    for (size_t i = 0; i < w->max_cpus; i++)
+        w->cpu[i].out = NULL;
+}
+
 static size_t find_starts(struct prof_wakes *w, const struct prof_wake_input *in,
                           struct start *starts)
 {
     struct cursor at = {0};
     size_t n = 0;
 
+    forget_records(w);
     for (size_t i = 0; i < in->nswitches; i++) {
         take_until(w, in, starts, &at, in->switches[i].time_ns);
         if (on_switch(w, in->begin_ns, &in->switches[i], &starts[n])) {

@@ -246,8 +246,9 @@ static bool near(int64_t told_ns, int64_t truth_ns, int64_t slack_ns)
     return off <= allowed + slack_ns;
 }
 
-static void check_worker(const struct trace *trace, const struct worker *w, int64_t stolen)
+static bool is_true(const struct trace *trace, const struct worker *w, int64_t stolen)
 {
+    bool good = true;
     struct told t = add_up(trace, w);
     int64_t all = w->end.time_ns - w->begin.time_ns, truth[STATES];
     truth[TRACE_RUNNING] = w->end.cpu_ns - w->begin.cpu_ns;
@@ -258,10 +259,12 @@ static void check_worker(const struct trace *trace, const struct worker *w, int6
     for (int i = 0; i < STATES; i++) {
         print_message("# %-14s %-9s %9.3f ms, kernel %9.3f ms\n", w->name, state_names[i],
                       (double)t.ns[i] / 1e6, (double)truth[i] / 1e6);
-        if (!near(t.ns[i], truth[i], stolen + (i == TRACE_BLOCKED ? taken : 0)))
-            fail_msg("%s: %s %.3f ms, expected %.3f ms as the kernel says (stolen: %.0f ms)",
-                     w->name, state_names[i], (double)t.ns[i] / 1e6, (double)truth[i] / 1e6,
-                     (double)stolen / 1e6);
+        if (near(t.ns[i], truth[i], stolen + (i == TRACE_BLOCKED ? taken : 0)))
+            continue;
+        print_message("# %s: %s %.3f ms, expected %.3f ms as the kernel says (stolen: %.0f ms)\n",
+                      w->name, state_names[i], (double)t.ns[i] / 1e6, (double)truth[i] / 1e6,
+                      (double)stolen / 1e6);
+        good = false;
     }
     long waits = w->end.waits - w->begin.waits;
     long preemptions = w->end.preemptions - w->begin.preemptions;
@@ -269,6 +272,7 @@ static void check_worker(const struct trace *trace, const struct worker *w, int6
         labs(t.preemptions - preemptions) > max(2, preemptions / 100))
         fail_msg("%s: %ld waits and %ld preemptions, expected %ld and %ld as the kernel says",
                  w->name, t.waits, t.preemptions, waits, preemptions);
+    return good;
 }
 
 /* Each wait for a lock says who held it when it began. */
@@ -287,14 +291,27 @@ static void check_holders(const struct trace *t)
     assert_true(known == waits);
 }
 
-static void check(struct worker *w, size_t n)
+static bool recorded_well(struct worker *w, size_t n)
 {
     int64_t stolen;
     struct trace *t = record(w, n, &stolen);
+    bool good = true;
     for (size_t i = 0; i < n; i++)
-        check_worker(t, &w[i], stolen);
+        good &= is_true(t, &w[i], stolen);
     check_holders(t);
     trace_close(t);
+    return good;
+}
+
+/* A host that takes a CPU away for less than a tick of /proc/stat, 10 ms, is seen by nobody, and
+ * one such time is more than is allowed here. What is wrong with the trace is wrong each time. */
+static void check(struct worker *w, size_t n)
+{
+    enum { RECORDINGS = 3 };
+    for (int i = 0; i < RECORDINGS; i++)
+        if (recorded_well(w, n))
+            return;
+    fail_msg("%d recordings, and in none do all threads' states add up", RECORDINGS);
 }
 
 #define WORKER(n, f)                                                                               \
