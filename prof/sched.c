@@ -38,7 +38,7 @@ static struct {
     struct prof_lock lock; /* of what starts and stops */
     int users;
     pid_t pid;
-    int tasks;
+    _Atomic int tasks; /* any thread's to use: prof_sched_note_self */
     struct prof_switch_ring *ring;
     int nrings, ncpus;
     int *event; /* beyond those of the rings */
@@ -328,7 +328,9 @@ static int start(void)
     missing[0] = '\0';
     sched.pid = getpid();
     sched.tasks = prof_tasks_open();
+    prof_lock(&own.lock);
     own.n = 0;
+    prof_unlock(&own.lock);
     close_creation();
     sched.begin_ns = prof_now_ns();
     err = open_rings();
