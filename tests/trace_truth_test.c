@@ -269,9 +269,11 @@ static bool is_true(const struct trace *trace, const struct worker *w, int64_t s
     long waits = w->end.waits - w->begin.waits;
     long preemptions = w->end.preemptions - w->begin.preemptions;
     if (labs(t.waits - waits) > max(2, waits / 100) ||
-        labs(t.preemptions - preemptions) > max(2, preemptions / 100))
-        fail_msg("%s: %ld waits and %ld preemptions, expected %ld and %ld as the kernel says",
-                 w->name, t.waits, t.preemptions, waits, preemptions);
+        labs(t.preemptions - preemptions) > max(2, preemptions / 100)) {
+        print_message("# %s: %ld waits and %ld preemptions, expected %ld and %ld\n", w->name,
+                      t.waits, t.preemptions, waits, preemptions);
+        good = false;
+    }
     return good;
 }
 
