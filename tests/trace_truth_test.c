@@ -277,8 +277,9 @@ static bool is_true(const struct trace *trace, const struct worker *w, int64_t s
     return good;
 }
 
-/* Each wait for a lock says who held it when it began. */
-static void check_holders(const struct trace *t)
+/* Each wait for a lock says who held it when it began. A thread that found it free again and was
+ * then stopped for long names nobody; that does not happen each time. */
+static bool holders_known(const struct trace *t)
 {
     uint32_t waits = 0, known = 0;
     for (uint32_t i = 0; i < t->nslices; i++) {
@@ -290,7 +291,7 @@ static void check_holders(const struct trace *t)
     }
     print_message("# %u waits for mutexes, %u with their holder\n", waits, known);
     assert_true(waits > 0);
-    assert_true(known == waits);
+    return known == waits;
 }
 
 static bool recorded_well(struct worker *w, size_t n)
@@ -300,7 +301,7 @@ static bool recorded_well(struct worker *w, size_t n)
     bool good = true;
     for (size_t i = 0; i < n; i++)
         good &= is_true(t, &w[i], stolen);
-    check_holders(t);
+    good &= holders_known(t);
     trace_close(t);
     return good;
 }
