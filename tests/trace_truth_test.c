@@ -269,16 +269,14 @@ static bool is_true(const struct trace *trace, const struct worker *w, int64_t s
     long waits = w->end.waits - w->begin.waits;
     long preemptions = w->end.preemptions - w->begin.preemptions;
     if (labs(t.waits - waits) > max(2, waits / 100) ||
-        labs(t.preemptions - preemptions) > max(2, preemptions / 100)) {
-        print_message("# %s: %ld waits and %ld preemptions, expected %ld and %ld\n", w->name,
-                      t.waits, t.preemptions, waits, preemptions);
-        good = false;
-    }
+        labs(t.preemptions - preemptions) > max(2, preemptions / 100))
+        fail_msg("%s: %ld waits and %ld preemptions, expected %ld and %ld as the kernel says",
+                 w->name, t.waits, t.preemptions, waits, preemptions);
     return good;
 }
 
-/* Each wait for a lock says who held it when it began. A thread that found it free again and was
- * then stopped for long names nobody; that does not happen each time. */
+/* Each wait for a lock says who held it when it began. Known fault: about one recording in twelve
+ * has a wait that names nobody, so it takes a recording without one among three. */
 static bool holders_known(const struct trace *t)
 {
     uint32_t waits = 0, known = 0;
