@@ -74,29 +74,31 @@ build/deps/%: scripts/deps.sh
 packages := build/deps/build
 
 # ---- objects ---------------------------------------------------------------------------------------
+# cflags_FOLDER and cflags_FILE add to what is compiled there.
 # libprof is compiled once for both of its forms; only the API and the interposed calls are visible.
 # -fexceptions: a thread may be cancelled inside a hook, which then has to clean up.
 cflags_prof := -fPIC -fvisibility=hidden -fexceptions $(if $(filter thread,$(SAN)),-DPROF_HOOKS_REGISTER=0)
 # The loader calls malloc before a sanitizer has set itself up.
-cflags_malloc.c := $(if $(SAN),-fno-sanitize=all)
-cflags_private.c := $(cflags_malloc.c)
+cflags_prof/malloc.c := $(if $(SAN),-fno-sanitize=all)
+cflags_prof/private.c := $(cflags_prof/malloc.c)
 # Its numbers are the same on every machine: no a*b+c fused where the source does not say so.
-$(call obj,$(wildcard cmd/benchstat/*.c)): cflags_cmd := -ffp-contract=off
+cflags_cmd/benchstat := -ffp-contract=off
 
-# Objects depend on the flags they were built with, and what is linked on the list of sources: another
-# compiler, another option, a file added or removed rebuilds what it changes and nothing else.
+# Objects depend on the flags they were built with, and what is linked on the list of sources and libraries:
+# another compiler, another option, a file added or removed rebuilds what it changes and nothing else.
+variables = $(foreach v,$(sort $(filter $(1),$(.VARIABLES))),$(v)=$($(v)))
 remember = @mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(1))' > $@
 $(B)/flags: FORCE
-	$(call remember,$(CC) $(filter-out -Werror,$(CFLAGS_)) $(LDFLAGS_) $(cflags_prof))
+	$(call remember,$(CC) $(filter-out -Werror,$(CFLAGS_)) $(LDFLAGS_) $(call variables,cflags_%))
 $(B)/sources: FORCE
-	$(call remember,$(prof_src) $(labs_src) $(bench_src) $(labb_src) $(cmd_src) $(wildcard cmd/*/*.c))
+	$(call remember,$(prof_src) $(labs_src) $(bench_src) $(labb_src) $(cmd_src) $(wildcard cmd/*/*.c) $(LIBS) $(call variables,libs_%))
 .PHONY: FORCE
 FORCE:
 
 $(B)/%.o: %.c $(B)/flags | $(packages)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_) $(cflags_$(firstword $(subst /, ,$<))) $(cflags_$(<F)) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS_) $(cflags_$(<D)) $(cflags_$<) -MMD -MP -c -o $@ $<
 $(addprefix $(B)/tests/,$(addsuffix .o,$(ctests))): | build/deps/test
 
 # ---- libraries -------------------------------------------------------------------------------------

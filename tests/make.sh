@@ -50,8 +50,6 @@ holds "and in the library" grep -q added.o <(ar t "$copy/build/plain/lib/liblabs
 rm "$copy/labs/fib/added.c"
 remake build
 unlike "a removed source is gone from the library" "$(ar t "$copy/build/plain/lib/liblabs.a")" 'added.o'
-remake -n build CFLAGS=-DOTHER
-like "other flags compile everything" "$out" 'labs/alloc/slow.c'
 
 echo 'this is not C' >"$copy/labs/fib/broken.c"
 remake build
@@ -96,6 +94,16 @@ holds "and with the static library" \
 holds "which needs no libprof.so" "$tmp/user-static"
 remake uninstall DESTDIR="$root" PREFIX=/opt/prof
 is "uninstall leaves no file" "$(find "$root" -type f)" ""
+
+object=build/plain/labs/alloc/slow.o
+remake $object CFLAGS=-DOTHER
+is "with other flags a source is compiled again" "$(compiled)" 1
+remake $object CFLAGS=-DOTHER
+is "once" "$(compiled)" 0
+remake $object CFLAGS=-DOTHER cflags_labs/fib=-DTHIRD
+is "and when flags of some files change" "$(compiled)" 1
+remake $object CFLAGS=-DOTHER cflags_labs/fib=-DTHIRD libs_mem_hot=-lgc
+is "other libraries compile nothing" "$(compiled)" 0
 
 remake clean
 holds "clean leaves neither build/ nor bin/" test ! -e "$copy/build" -a ! -e "$copy/bin"
