@@ -25,7 +25,7 @@
 
 static void test_gogc(void **state)
 {
-    static const char *const wrong[] = {"abc", "-1",  "0",       "50%",
+    static const char *const wrong[] = {"abc", "-1",  "-0",      "50%",
                                         " 50", "50 ", "OFF",     "1e2",
                                         "1.5", "+50", "1000001", "99999999999999999999"};
     int percent = 7;
@@ -36,6 +36,8 @@ static void test_gogc(void **state)
     assert_int_equal(percent, 7);
     assert_int_equal(gc_parse_percent("50", &percent), 0);
     assert_int_equal(percent, 50);
+    assert_int_equal(gc_parse_percent("0", &percent), 0);
+    assert_int_equal(percent, 0);
     assert_int_equal(gc_parse_percent("off", &percent), 0);
     assert_int_equal(percent, GC_PERCENT_OFF);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
@@ -140,26 +142,37 @@ static void test_limit_goal(void **state)
     assert_int_equal(gc_pacer_goal(&p), 60 * MIB);
 }
 
-/* A heap that does not fit: every moment is due for the limit's sake. A program that allocates all
- * the time keeps at least half of its time, whatever a collection takes. */
+static const int64_t RUN_NS = 20000 * INT64_C(1000000);
+
+static void check_share(struct gc_pacer *p, int64_t cost_ns)
+{
+    int64_t worked = 0, collecting = 0;
+    for (; worked < RUN_NS; worked += MS)
+        if (gc_pacer_due(p, 21 * MIB, 0, worked)) {
+            collecting += cost_ns;
+            gc_pacer_collected(p, cost_ns, worked);
+        }
+    const double share = (double)collecting / (double)(worked + collecting);
+    assert_true(share > 0.47);
+    assert_true(share < 0.52);
+}
+
+/* A heap that does not fit, or GOGC=0: every moment is due. A program that allocates all the time
+ * keeps at least half of its time, whatever a collection takes. */
 static void test_share_is_capped(void **state)
 {
     static const int64_t costs_ms[] = {1, 10, 70, 300};
 
     (void)state;
     for (size_t i = 0; i < sizeof costs_ms / sizeof *costs_ms; i++) {
-        struct gc_pacer p = pacer(100, 10 * MIB, 20 * MIB);
-        int64_t worked = 0, collecting = 0;
-        for (; worked < 20000 * MS; worked += MS)
-            if (gc_pacer_due(&p, 21 * MIB, 0, worked)) {
-                collecting += costs_ms[i] * MS;
-                gc_pacer_collected(&p, costs_ms[i] * MS, worked);
-            }
-        const double share = (double)collecting / (double)(worked + collecting);
-        assert_true(share > 0.47);
-        assert_true(share < 0.52);
-        assert_true(
-            gc_pacer_due(&p, 40 * MIB, 0, worked)); /* GOGC is never capped: it is not endless */
+        struct gc_pacer limited = pacer(100, 10 * MIB, 20 * MIB);
+        struct gc_pacer zero = pacer(0, GC_LIMIT_NONE, 20 * MIB);
+        check_share(&limited, costs_ms[i] * MS);
+        check_share(&zero, costs_ms[i] * MS);
+        /* GOGC above 0 is never capped: it is not endless */
+        assert_true(gc_pacer_due(&limited, 40 * MIB, 0, RUN_NS));
+        assert_false(gc_pacer_due(&zero, 20 * MIB - 1, 0, 2 * RUN_NS));
+        assert_true(gc_pacer_due(&zero, 20 * MIB, 0, 2 * RUN_NS));
     }
 }
 

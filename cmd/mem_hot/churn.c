@@ -139,7 +139,9 @@ static void print_collector(void)
 
     describe(settings, sizeof settings);
     printf("collector %s collections=%" PRIu64, settings, s->collections);
-    if (run.settings.limit_bytes == GC_LIMIT_NONE)
+    if (run.settings.limit_bytes == GC_LIMIT_NONE && run.settings.percent == 0)
+        printf(" predicted=-"); /* as often as half of the time allows */
+    else if (run.settings.limit_bytes == GC_LIMIT_NONE)
         printf(" predicted=%" PRId64,
                predict_collections(&(struct prediction){
                    .object_bytes = (double)s->allocated_bytes / (run.work.count + !run.work.count),

@@ -37,7 +37,7 @@ struct gc_settings {
 };
 
 /* What the parsers take, for messages. */
-#define GC_PERCENT_TAKES "off, or a percentage from 1 to 1000000"
+#define GC_PERCENT_TAKES "off, or a percentage from 0 to 1000000"
 #define GC_LIMIT_TAKES                                                                             \
     "off, or a whole number of bytes with B, KiB, MiB, GiB or TiB behind it, or nothing"
 
@@ -73,10 +73,10 @@ int64_t gc_pacer_goal(const struct gc_pacer *p);
 /* A collection has cost the program cost_ns; the program itself has worked for worked_ns so far. */
 void gc_pacer_collected(struct gc_pacer *p, int64_t cost_ns, int64_t worked_ns);
 
-/* Whether to collect now, with pending_bytes about to be added. For the limit's sake alone this is
- * false while collecting is ahead of the program by more than a twentieth of all its time, or 100
- * ms: so half of the time at most goes into it, and a heap that does not fit grows over the limit
- * instead of standing still. */
+/* Whether to collect now, with pending_bytes about to be added. For the limit's sake alone, or with
+ * GOGC=0, this is false while collecting is ahead of the program by more than a twentieth of all
+ * its time, or 100 ms: so half of the time at most goes into it, and a heap that does not fit grows
+ * over the limit instead of standing still. */
 bool gc_pacer_due(const struct gc_pacer *p, int64_t heap_bytes, int64_t pending_bytes,
                   int64_t worked_ns);
 

@@ -1,7 +1,8 @@
 /* When the next collection is due. No collector is needed to understand it, nor to test it.
  *
  * GOGC trades memory for time: with 100 the heap may double before it is collected, so at most half
- * of it is garbage, and each byte allocated costs the marking of one live byte. GOMEMLIMIT turns
+ * of it is garbage, and each byte allocated costs the marking of one live byte. With 0 there is
+ * always something due, as in Go, where a collection then follows the other. GOMEMLIMIT turns
  * that around where memory runs out: collect as often as it takes, up to half of the time. Without
  * that last clause a live heap as large as the limit would be collected for ever and the program
  * would do nothing else; Go calls that a death spiral and caps it, too. */
@@ -71,9 +72,10 @@ bool gc_pacer_due(const struct gc_pacer *p, int64_t heap_bytes, int64_t pending_
 {
     const int64_t part_ns = worked_ns / 20;
     const int64_t credit_ns = part_ns < CREDIT_NS_MAX ? part_ns : CREDIT_NS_MAX;
+    const bool grown = heap_bytes >= gc_pacer_percent_goal(p);
 
-    if (heap_bytes >= gc_pacer_percent_goal(p))
+    if (grown && p->settings.percent > 0)
         return true;
-    return heap_bytes + pending_bytes >= gc_pacer_limit_goal(p) &&
+    return (grown || heap_bytes + pending_bytes >= gc_pacer_limit_goal(p)) &&
            debt_now(p, worked_ns) <= credit_ns;
 }

@@ -34,7 +34,7 @@ int gc_parse_percent(const char *text, int *out)
         *out = GC_PERCENT_OFF;
         return 0;
     }
-    if (parse_digits(text, &value, &end) || *end || value < 1 || value > GC_PERCENT_MAX)
+    if (parse_digits(text, &value, &end) || *end || value > GC_PERCENT_MAX)
         return -EINVAL;
     *out = (int)value;
     return 0;
