@@ -41,38 +41,55 @@ static int open_special(const char *path, int *fd)
     return *fd < 0 ? -errno : 0;
 }
 
-int outfile_open(struct outfile *f, const char *path)
+static void forget(struct outfile *f)
+{
+    free(f->hidden);
+    free(f->target);
+    *f = (struct outfile){.fd = -1};
+}
+
+/* A file in f->target's folder, which gets that name later. */
+static int open_hidden(struct outfile *f)
 {
     char folder[4096];
+    int len = folder_length(f->target);
 
+    if (f->target[len] == '\0')
+        return -EISDIR;
+    if (len >= (int)sizeof(folder))
+        return -ENAMETOOLONG;
+    snprintf(folder, sizeof(folder), "%.*s", len ? len : 1, len ? f->target : ".");
+    if (asprintf(&f->hidden, "%.*s.%s.XXXXXX", len, f->target, f->target + len) < 0) {
+        f->hidden = NULL;
+        return -ENOMEM;
+    }
+    f->fd = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, default_mode());
+    if (f->fd >= 0)
+        return 0;
+    f->fd = mkostemp(f->hidden, O_CLOEXEC);
+    if (f->fd < 0)
+        return -errno;
+    fchmod(f->fd, default_mode());
+    return 0;
+}
+
+int outfile_open(struct outfile *f, const char *path)
+{
     *f = (struct outfile){.fd = -1, .path = path};
     if (!*path)
         return -ENOENT;
     int err = open_special(path, &f->fd);
     if (err || f->fd >= 0)
         return err;
-    int len = folder_length(path);
-    if (path[len] == '\0')
-        return -EISDIR;
-    if (len >= (int)sizeof(folder))
-        return -ENAMETOOLONG;
-    snprintf(folder, sizeof(folder), "%.*s", len ? len : 1, len ? path : ".");
-    if (asprintf(&f->hidden, "%.*s.%s.XXXXXX", len, path, path + len) < 0)
-        return -ENOMEM;
-
-    f->fd = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, default_mode());
-    if (f->fd < 0) {
-        f->fd = mkostemp(f->hidden, O_CLOEXEC);
-        if (f->fd < 0) {
-            err = -errno;
-            free(f->hidden);
-            f->hidden = NULL;
-            return err;
-        }
-        fchmod(f->fd, default_mode());
-    }
-    f->replaces = 1;
-    return 0;
+    f->target = realpath(path, NULL);
+    if (!f->target) /* it is not there yet */
+        f->target = strdup(path);
+    err = f->target ? open_hidden(f) : -ENOMEM;
+    if (err)
+        forget(f);
+    else
+        f->replaces = 1;
+    return err;
 }
 
 /* Gives a nameless file its hidden name. A file that has one already is left alone. */
@@ -105,7 +122,7 @@ int outfile_commit(struct outfile *f)
 
     if (f->replaces) {
         err = name_hidden(f);
-        if (!err && rename(f->hidden, f->path) < 0)
+        if (!err && rename(f->hidden, f->target) < 0)
             err = -errno;
     }
     if (err) {
@@ -114,8 +131,7 @@ int outfile_commit(struct outfile *f)
     }
     if (close(f->fd) < 0)
         err = -errno;
-    free(f->hidden);
-    *f = (struct outfile){.fd = -1};
+    forget(f);
     return err;
 }
 
@@ -128,6 +144,5 @@ void outfile_discard(struct outfile *f)
     if (f->replaces && fstat(f->fd, &st) == 0 && st.st_nlink > 0)
         unlink(f->hidden);
     close(f->fd);
-    free(f->hidden);
-    *f = (struct outfile){.fd = -1};
+    forget(f);
 }

@@ -26,8 +26,9 @@ static struct prof_lock set_lock;
 static struct sigaction before[SIGNALS];
 static bool installed[SIGNALS];
 static char file[4001];
-static atomic_bool armed; /* the handlers are installed */
-static atomic_bool taken; /* by the first thread that crashes */
+static atomic_bool armed;   /* the handlers are installed */
+static _Atomic pid_t taker; /* the first thread that crashes */
+static atomic_bool taken;   /* its snapshot is written, or as much as there will be */
 
 static void on_crash(int sig, siginfo_t *info, void *ucontext);
 
@@ -102,11 +103,32 @@ static void pass_on(int i, int sig, siginfo_t *info, void *ucontext)
     }
 }
 
+/* What one thread has broken the next may stumble over at once: its signal would end the process
+ * before the first one's child is made. */
+static void wait_for_taker(void)
+{
+    static const struct timespec moment = {.tv_nsec = 2000000};
+    int64_t end_ns = prof_now_ns() + DRAIN_NS + PARENT_NS;
+    while (!atomic_load(&taken) && prof_now_ns() < end_ns)
+        syscall(SYS_nanosleep, &moment, NULL);
+}
+
+static void take_snapshot_once(void)
+{
+    pid_t me = prof_gettid(), nobody = 0;
+    if (atomic_compare_exchange_strong(&taker, &nobody, me)) {
+        snapshot();
+        atomic_store(&taken, true);
+    } else if (nobody != me) { /* else it is the snapshot that crashed */
+        wait_for_taker();
+    }
+}
+
 static void on_crash(int sig, siginfo_t *info, void *ucontext)
 {
     int saved = errno;
-    if (prof_flight_active() && !atomic_exchange(&taken, true))
-        snapshot();
+    if (prof_flight_active())
+        take_snapshot_once();
     errno = saved;
     for (int i = 0; i < SIGNALS; i++)
         if (signals[i] == sig)
@@ -116,7 +138,8 @@ static void on_crash(int sig, siginfo_t *info, void *ucontext)
 /* ---- installing ------------------------------------------------------------------------------ */
 
 /* A stack overflow leaves no room for a handler, so threads get a stack for it: the one that
- * installs the handlers, and those that begin later. */
+ * installs the handlers, those that begin later, and older ones with the first event that they
+ * have in a recording that is started later. */
 static __thread void *stack_tls __attribute__((tls_model("initial-exec")));
 
 void prof_crash_thread_start(void)

@@ -289,7 +289,15 @@ static int wait_for_tail(int64_t tail_ns)
     return atomic_load(&active) && atomic_load(&stops) == seen ? 0 : -ECANCELED;
 }
 
-static int write_file(const char *path, int (*write)(int fd))
+static int write_and_close(int fd, int (*write)(int fd))
+{
+    int rc = write(fd);
+    if (close(fd) != 0 && rc == 0)
+        rc = -errno;
+    return rc;
+}
+
+static int write_beside(const char *path, int (*write)(int fd))
 {
     char beside[PATH_MAX];
     if ((size_t)snprintf(beside, sizeof beside, "%s.%d.tmp", path, (int)prof_gettid()) >=
@@ -298,14 +306,25 @@ static int write_file(const char *path, int (*write)(int fd))
     int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0)
         return -errno;
-    int rc = write(fd);
-    if (close(fd) != 0 && rc == 0)
-        rc = -errno;
+    int rc = write_and_close(fd, write);
     if (rc == 0 && rename(beside, path) != 0)
         rc = -errno;
     if (rc < 0)
         unlink(beside);
     return rc;
+}
+
+/* A link stays a link, and a device a device. */
+static int write_file(const char *path, int (*write)(int fd))
+{
+    char target[PATH_MAX];
+    struct stat st;
+    if (!realpath(path, target)) /* the usual case: it is not there yet */
+        return write_beside(path, write);
+    if (stat(target, &st) != 0 || S_ISREG(st.st_mode))
+        return write_beside(target, write);
+    int fd = open(target, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+    return fd < 0 ? -errno : write_and_close(fd, write);
 }
 
 int prof_flight_snapshot_file(const char *path, int64_t tail_ns)

@@ -48,8 +48,8 @@ void prof_complain_init(void);
 void prof_out_trace_start(const char *file);
 /* This process has one to finish. */
 bool prof_out_traces(void);
-/* Writes the rest and gives the file its name. 0 or a negative errno. */
-int prof_out_trace_finish(void);
+/* Writes the rest and gives the file its name. What goes wrong is said on standard error. */
+void prof_out_trace_finish(void);
 /* It is the parent's. */
 void prof_out_trace_forget(void);
 

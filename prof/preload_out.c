@@ -174,10 +174,9 @@ static int write_profiles(void)
 /* The trace first: it is about the program's time, not about that of writing its profiles. */
 static void write_all(void)
 {
-    int err = prof_out_traces() ? prof_out_trace_finish() : 0;
-    if (err)
-        prof_complain("the trace is not written: %s", strerrordesc_np(-err));
-    err = *prof_preload.out ? write_profiles() : 0;
+    if (prof_out_traces())
+        prof_out_trace_finish();
+    int err = *prof_preload.out ? write_profiles() : 0;
     if (err && prof_preload.first)
         prof_complain("cannot write the profiles to %s: %s", prof_preload.out,
                       strerrordesc_np(-err));

@@ -8,25 +8,42 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { FIRST_DESCRIPTOR = 64 };
 
-static char path[PATH_MAX], hidden[PATH_MAX];
+static char path[PATH_MAX], hidden[PATH_MAX]; /* hidden: "" when path is written to as it is */
 static int fd = -1;
 
-/* The program may count on the numbers that its descriptors get. */
+/* A device or a pipe keeps its name. */
+static bool is_special(void)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+}
+
 static int open_hidden(void)
 {
     const char *slash = strrchr(path, '/');
     int n = snprintf(hidden, sizeof hidden, "%.*s/.%s.%d", (int)(slash - path), path, slash + 1,
                      (int)prof_preload.pid);
 
-    if (n >= (int)sizeof hidden)
-        return -ENAMETOOLONG;
+    if (n >= (int)sizeof hidden) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
     unlink(hidden); /* of the program that has executed this one */
-    int low = open(hidden, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    return open(hidden, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+}
+
+/* The program may count on the numbers that its descriptors get. */
+static int open_high(void)
+{
+    int low = is_special() ? open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC) : open_hidden();
     if (low < 0)
         return -errno;
     int high = fcntl(low, F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR);
@@ -45,13 +62,13 @@ void prof_out_trace_start(const char *file)
                       file);
         return;
     }
-    strcpy(path, file);
-    fd = open_hidden();
+    if (!realpath(file, path)) /* it is not there yet; a link stays one */
+        strcpy(path, file);
+    fd = open_high();
     err = fd < 0 ? fd : prof_trace_start(fd, NULL);
     if (err) {
         prof_complain("no trace: %s: %s", file, strerrordesc_np(-err));
-        if (fd >= 0)
-            unlink(hidden);
+        unlink(hidden);
         prof_out_trace_forget();
     }
 }
@@ -61,18 +78,19 @@ bool prof_out_traces(void)
     return fd >= 0;
 }
 
-int prof_out_trace_finish(void)
+void prof_out_trace_finish(void)
 {
     int err = prof_trace_stop();
 
     if (close(fd) != 0 && !err)
         err = -errno;
-    if (!err && rename(hidden, path) != 0)
+    if (!err && *hidden && rename(hidden, path) != 0)
         err = -errno;
-    if (err)
+    if (err) {
         unlink(hidden);
+        prof_complain("cannot write the trace to %s: %s", path, strerrordesc_np(-err));
+    }
     fd = -1;
-    return err;
 }
 
 void prof_out_trace_forget(void)

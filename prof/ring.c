@@ -167,6 +167,7 @@ static bool set_up(struct prof_ring *r, uint32_t epoch)
     atomic_store_explicit(&r->depth, 0, memory_order_relaxed);
     atomic_store_explicit(&r->wait_since, 0, memory_order_relaxed);
     atomic_store_explicit(&r->epoch, epoch, memory_order_release);
+    prof_crash_thread_start();
     return true;
 }
 

@@ -246,6 +246,7 @@ PROF_API bool prof_flight_active(void);
 PROF_API int prof_flight_snapshot(int fd);
 
 /* The same for a file, which appears whole or not at all: written beside it and renamed, mode 0644.
+ * What a link leads to is replaced, not the link; a device or a pipe is written to as it is.
  * With tail_ns the snapshot is taken that much later, so that it shows what came after the moment
  * of the call, too; the call lasts as long (sooner if the recorder is stopped: then -ECANCELED).
  * -EINVAL: path, a negative tail. Else as above, or what open(2) said.
@@ -289,9 +290,11 @@ static inline void prof_trace_took(const char *name, int64_t took_ns)
 /* At a crash (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT) a snapshot is written to path, by a forked
  * child, so that the program's memory stays as it was; then the handler that was there before runs,
  * or the signal's default action. Frames are symbolized where the child manages to within 10 s;
- * else their module and offset are what is shown. The handler runs on an alternate stack where the
- * thread has one; the calling thread gets one, and those that begin later do. path: copied, at most
- * 4000 bytes; NULL takes the handlers back, where they are still ours. -EINVAL: path. */
+ * else their module and offset are what is shown. Other threads that crash meanwhile wait for it.
+ * The handler runs on an alternate stack where the thread has one; the calling thread gets one, and
+ * those that begin later do. Older ones get theirs with their first event after the recorder's
+ * start, so best call this before prof_flight_start. path: copied, at most 4000 bytes; NULL takes
+ * the handlers back, where they are still ours. -EINVAL: path. */
 PROF_API int prof_flight_on_crash(const char *path);
 
 #ifdef __cplusplus

@@ -415,7 +415,38 @@ static void *overflow_thread(void *arg)
     return overflow(0) ? arg : NULL;
 }
 
-enum { OVERFLOW = 1000 }; /* in place of a signal's number: SIGSEGV, with no stack left */
+/* In place of a signal's number. SIGSEGV, with no stack left, in a thread that begins after
+ * prof_flight_on_crash, or before; and in several threads at once. */
+enum { OVERFLOW = 1000, OVERFLOW_OLDER, CROWD };
+
+static atomic_int crashing;
+
+static void *overflow_later(void *arg)
+{
+    while (!atomic_load(&crashing))
+        trace_pause_ms(1);
+    return overflow_thread(arg);
+}
+
+static __attribute__((no_sanitize("undefined"))) void *crash_with_others(void *arg)
+{
+    static int *volatile nowhere;
+    while (!atomic_load(&crashing))
+        ;
+    *nowhere = 1;
+    return arg;
+}
+
+static void crash_in_a_crowd(void)
+{
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+        pthread_create(&threads[i], NULL, crash_with_others, NULL);
+    trace_pause_ms(10);
+    PROF_REGION("the fatal one");
+    atomic_store(&crashing, 1);
+    pthread_join(threads[0], NULL);
+}
 
 /* The fault is meant: no sanitizer shall report it in its place. */
 static __attribute__((noinline, no_sanitize("undefined"))) void crash_here(int sig)
@@ -423,6 +454,12 @@ static __attribute__((noinline, no_sanitize("undefined"))) void crash_here(int s
     pthread_t thread;
     if (sig == OVERFLOW && pthread_create(&thread, NULL, overflow_thread, NULL) == 0)
         pthread_join(thread, NULL);
+    if (sig == OVERFLOW_OLDER) {
+        atomic_store(&crashing, 1);
+        trace_pause_ms(60000);
+    }
+    if (sig == CROWD)
+        crash_in_a_crowd();
     PROF_REGION("the fatal one");
     if (sig == SIGABRT)
         abort();
@@ -436,6 +473,10 @@ static _Noreturn void crash(const char *path, int sig)
     pthread_t thread;
     signal(SIGSEGV, SIG_DFL); /* a sanitizer's */
     signal(SIGABRT, SIG_DFL);
+    if (sig == OVERFLOW_OLDER) {
+        pthread_create(&thread, NULL, overflow_later, NULL);
+        prof_flight_on_crash(path);
+    }
     begin(NULL);
     if (prof_flight_on_crash(path) != 0)
         _exit(1);
@@ -451,7 +492,7 @@ static _Noreturn void crash(const char *path, int sig)
 static void test_a_crash_leaves_a_snapshot(void **state)
 {
     (void)state;
-    static const int signals[] = {SIGSEGV, SIGABRT, OVERFLOW};
+    static const int signals[] = {SIGSEGV, SIGABRT, OVERFLOW, OVERFLOW_OLDER, CROWD};
     if (TRACE_SANITIZED) {
         print_message("[  NOTE    ] a crash is the sanitizer's to report\n");
         skip();
@@ -464,7 +505,7 @@ static void test_a_crash_leaves_a_snapshot(void **state)
             crash(path, signals[i]);
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_true(WIFSIGNALED(status));
-        assert_int_equal(WTERMSIG(status), signals[i] == OVERFLOW ? SIGSEGV : signals[i]);
+        assert_int_equal(WTERMSIG(status), signals[i] >= OVERFLOW ? SIGSEGV : signals[i]);
         struct trace *t = load_path(path);
         assert_int_equal(t->pid, pid);
         assert_int_equal(trace_count(t, "before it"), 10);

@@ -282,6 +282,20 @@ holds "and the profiles" test -s "$tmp/t/out/cpu.pb.gz"
 run "$prof" run -trace "$tmp/t/exec.trace" -- sh -c 'exec true'
 exits "a program that becomes another" 0
 is_trace "the other's trace is there" "$tmp/t/exec.trace"
+mkfifo "$tmp/t/fifo"
+cat "$tmp/t/fifo" >"$tmp/t/read" &
+run "$prof" run -trace "$tmp/t/fifo" -- true
+exits "-trace into a pipe" 0
+wait "$!"
+is_trace "which carries it" "$tmp/t/read"
+holds "and stays a pipe" test -p "$tmp/t/fifo"
+ln -s exec.trace "$tmp/t/link"
+run "$prof" run -trace "$tmp/t/link" -- true
+holds "a link to a file stays one" test -L "$tmp/t/link"
+is_trace "and leads to the trace" "$tmp/t/link"
+run "$prof" run -trace /dev/full -- true
+like "a full device is told" "$err" "cannot write the trace to /dev/full: No space left"
+holds "and stays a device" test -c /dev/full
 is "nothing half-written is left" "$(find "$tmp/t" -name '.*')" ""
 run env PROF_TRACE=relative "$prof" run -o "$tmp/t/out" -- true
 is "prof run's flag alone counts" "$err" ""

@@ -100,6 +100,11 @@ is "stacks" "$(jq -r '.traceEvents[] | select(.name == "sleep") | .args.stack[0]
 run "$trace" -export=json -o "$tmp/out.json" "$story"
 exits "-o" 0
 holds "the same in a file" cmp "$tmp/story.json" "$tmp/out.json"
+ln -s out.json "$tmp/link.json"
+: >"$tmp/out.json"
+run "$trace" -export=json -o "$tmp/link.json" "$story"
+holds "a link is followed" cmp "$tmp/story.json" "$tmp/out.json"
+holds "and stays a link" test -L "$tmp/link.json"
 
 # ---- a trace that was recorded ---------------------------------------------------------------------
 if [[ $SAN ]]; then
