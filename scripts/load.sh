@@ -67,19 +67,25 @@ finish() {
 trap finish EXIT
 trap 'stopped=1; : >"$work/stop"' INT TERM
 
-# One loop's results: a line a request, `status milliseconds path`. Status 000: no answer.
+over() {
+    ((${EPOCHREALTIME//[^0-9]/} >= end_us))
+}
+
+# One loop's results: a line a request, `status milliseconds path`. Status 000: no answer. Each loop asks once at least: on a
+# machine that is busy its first turn may come late.
 loop() { # N
     local i=$1
     trap '' INT
-    while [[ ! -e $work/stop ]] && ((SECONDS < end)); do
+    while :; do
         local path=${paths[i++ % ${#paths[@]}]}
         curl --silent --output /dev/null --max-time 120 \
             --write-out "%{http_code} %{time_total} $path\n" "$BASE_URL$path" >>"$work/loop.$1"
+        [[ -e $work/stop ]] || over && break
     done
 }
 
 live() {
-    find "$work" -name "loop.*" -exec cat {} + | awk -v left=$((end - SECONDS)) '
+    find "$work" -name "loop.*" -exec cat {} + | awk -v left=$(((end_us - ${EPOCHREALTIME//[^0-9]/}) / 1000000)) '
         { n++; sum += $2; if ($1 != 200) bad++; if ($2 > max) max = $2 }
         END { printf "%d requests, %d failed, mean %.0f ms, slowest %.0f ms, %d s left",
                      n, bad, n ? 1000 * sum / n : 0, 1000 * max, left < 0 ? 0 : left }'
@@ -109,13 +115,13 @@ table() {
 }
 
 begun=$EPOCHREALTIME
-end=$((SECONDS + seconds))
+end_us=$((${EPOCHREALTIME//[^0-9]/} + seconds * 1000000)) # SECONDS counts the clock's full seconds: the first may be short
 say "$CONCURRENCY at a time for $seconds s on $BASE_URL: ${paths[*]}"
 for ((i = 0; i < CONCURRENCY; i++)); do
     loop "$i" &
     loops+=($!)
 done
-while ((!stopped && SECONDS < end)); do
+while ((!stopped)) && ! over; do
     progress "$(live)"
     sleep 0.5
 done

@@ -57,6 +57,7 @@ capture_cpu() { # DURATION
     if [[ ${LOAD:-0} == 1 ]]; then
         BASE_URL=$SERVER DURATION=$((seconds + 1))s scripts/load.sh >"$work/load" 2>&1 &
         load=$!
+        until [[ -s $work/load ]] || ! kill -0 "$load" 2>/dev/null; do sleep 0.05; done # its first line, or why there is none
     fi
     echo "profiling the CPU of $SERVER for $seconds s"
     fetch cpu "profile?seconds=$seconds" "$seconds"

@@ -52,13 +52,13 @@ for path in $small; do
 done
 is "the last line is the sum" "$(columns all)" "$total 0"
 
-MIX='/healthz /nowhere' DURATION=1 CONCURRENCY=1 run timeout 100 scripts/load.sh
+MIX='/healthz /nowhere' DURATION=1 CONCURRENCY=2 run timeout 100 scripts/load.sh
 exits "a failed request: exit 1" 1
 like "failures are counted" "$out" '^failed: [0-9]+ with status 404$'
 holds "and told apart" test "$(columns /healthz | cut -d' ' -f2)" = 0
 
 for impl in slow fixed both; do
-    IMPL=$impl MIX='leak leak' DURATION=1s CONCURRENCY=1 run timeout 100 scripts/load.sh
+    IMPL=$impl MIX='leak leak' DURATION=1s CONCURRENCY=2 run timeout 100 scripts/load.sh
     exits "IMPL=$impl" 0
     is "asks for the right variants" "$(grep -Eo '^/work/leak[^ ]*' <<<"$out" | sort -u | tr '\n' ' ')" \
         "$(case $impl in slow) echo '/work/leak?workers=10 ' ;; fixed) echo '/work/leak?workers=10&impl=joined ' ;; *) echo '/work/leak?workers=10 /work/leak?workers=10&impl=joined ' ;; esac)"
@@ -80,10 +80,9 @@ done
 
 MIX=/healthz DURATION=3s CONCURRENCY=2 start scripts/load.sh
 load=$pid
-pid=$(pgrep -f "^$BIN/server -addr 127.0.0.1:0" | tail -n 1)
 wait_for 20 grep -q 'at a time' "$tmp/start.out"
 pid=${children[0]}
-stop_server
+stop_server KILL # at once: the load may not end before the server
 wait "$load"
 is "the server goes away: exit 1" $? 1
 like "and is missed" "$(cat "$tmp/start.out")" '^failed: [0-9]+ without an answer$'
