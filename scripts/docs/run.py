@@ -53,6 +53,7 @@ class Place:
                 shutil.copytree(entry, self.root / entry.name, symlinks=True)
             else:
                 shutil.copy2(entry, self.root / entry.name)
+        (self.root / "tmp").mkdir(exist_ok=True)
         self.running = []
         self._choose_ports()
 
@@ -69,11 +70,15 @@ class Place:
         if self.quick:
             self.environment |= QUICK
 
-    def adapt(self, command):
-        """The command of the guide as it is run here."""
+    def adapt(self, command, background=False):
+        """The command of the guide as it is run here. What runs in the background has to outlast what is done meanwhile, also
+        where the machine is busy; it is stopped where the guide ends."""
+        command = command.replace("/tmp/", f"{self.root}/tmp/")
         for shown, port in self.ports.items():
             command = re.sub(rf"(?<=[:=]){shown}\b", str(port), command)
-        if self.quick:
+        if self.quick and background:
+            command = re.sub(r"\bDURATION=\d+s", "DURATION=5s", command)
+        elif self.quick:
             for pattern, setting in QUICKER:
                 command = re.sub(pattern, setting, command)
         return command
@@ -109,7 +114,7 @@ class Place:
         address = re.search(r"127\.0\.0\.1:\d+", command)
         self.stop([p for p in self.running if address and address[0] in p.guide_command])
         with tempfile.TemporaryFile() as log:
-            process = subprocess.Popen(["bash", "-c", self.adapt(command)], cwd=self.root, env=self.environment,
+            process = subprocess.Popen(["bash", "-c", self.adapt(command, background=True)], cwd=self.root, env=self.environment,
                                        stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                                        start_new_session=True)
             process.guide_command = command
