@@ -57,11 +57,12 @@ exits "a failed request: exit 1" 1
 like "failures are counted" "$out" '^failed: [0-9]+ with status 404$'
 holds "and told apart" test "$(columns /healthz | cut -d' ' -f2)" = 0
 
+# Not the leak: a quick machine has its limit of leaked threads within the second.
 for impl in slow fixed both; do
-    IMPL=$impl MIX='leak leak' DURATION=1s CONCURRENCY=2 run timeout 100 scripts/load.sh
+    IMPL=$impl MIX='mem mem' DURATION=1s CONCURRENCY=2 run timeout 100 scripts/load.sh
     exits "IMPL=$impl" 0
-    is "asks for the right variants" "$(grep -Eo '^/work/leak[^ ]*' <<<"$out" | sort -u | tr '\n' ' ')" \
-        "$(case $impl in slow) echo '/work/leak?workers=10 ' ;; fixed) echo '/work/leak?workers=10&impl=joined ' ;; *) echo '/work/leak?workers=10 /work/leak?workers=10&impl=joined ' ;; esac)"
+    is "asks for the right variants" "$(grep -Eo '^/work/mem[^ ]*' <<<"$out" | sort -u | sed 's/.*hold=false//' | paste -sd' ')" \
+        "$(case $impl in slow) echo '' ;; fixed) echo '&impl=pool' ;; *) echo ' &impl=pool' ;; esac)"
 done
 
 for signal in INT TERM; do
