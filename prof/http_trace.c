@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 /* A trace is kept in memory until it is answered, so it ends early when it gets as long as this. */
 enum { TRACE_SECONDS = 1, TRACE_BYTES_MAX = 256 << 20, LOOK_NS = 100 * 1000 * 1000 };
@@ -64,30 +63,12 @@ static void could_not_start(struct http_request *r, int err)
         strcpy(r->answer.text, "Could not enable tracing: tracing is already enabled\n");
 }
 
-/* Under prof run the server's threads have descriptors of their own (preload_serve.c). A recorder
- * that was there before writes from a thread that has the program's. */
-static bool has_common_descriptors(int fd)
-{
-    char path[64];
-    struct stat here, there;
-
-    snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)getpid(), fd);
-    return fstat(fd, &here) == 0 && stat(path, &there) == 0 && here.st_ino == there.st_ino &&
-           here.st_dev == there.st_dev;
-}
-
 void http_trace_run(struct http_request *r)
 {
     int err, stopped;
 
     if (!http_answer_open(&r->answer))
         return;
-    if (prof_flight_active() && !has_common_descriptors(r->answer.fd)) {
-        http_answer_error(&r->answer, MHD_HTTP_INTERNAL_SERVER_ERROR,
-                          "Could not enable tracing: the flight recorder runs, and under prof run "
-                          "only one of them can - take /debug/trace/snapshot");
-        return;
-    }
     err = prof_trace_start(r->answer.fd, NULL);
     if (err) {
         could_not_start(r, err);

@@ -2,7 +2,8 @@
  * written as they come.
  *
  * The drain thread encodes and writes; while a slow descriptor keeps it, the rings fill up, and
- * then drop. */
+ * then drop. The drain thread of a flight recorder that was there before may have other descriptors
+ * than who starts the trace (preload_serve.c), so a thread of the trace's own writes then. */
 #include "prof/trace_internal.h"
 
 #include <errno.h>
@@ -27,9 +28,21 @@ static int out_fd = -1, out_error;
 static int64_t began_ns;
 static struct prof_wakes wakes;
 static _Atomic uint64_t out_bytes;
+/* The thread that writes, where the drain thread does not. */
+static struct {
+    _Atomic bool on, ends;
+    _Atomic uint32_t calls; /* changes when there is something to do */
+    unsigned long thread;
+} writer;
 static _Atomic uint32_t sequences; /* of all chunks of the process, so that files may be joined */
 
 /* ---- generations ----------------------------------------------------------------------------- */
+
+static void call_writer(void)
+{
+    atomic_fetch_add(&writer.calls, 1);
+    prof_futex_wake(&writer.calls);
+}
 
 void prof_trace_take(struct prof_generation *g)
 {
@@ -43,6 +56,8 @@ void prof_trace_take(struct prof_generation *g)
     }
     atomic_fetch_add(&g->users, 1);
     queue[queued++] = g;
+    if (atomic_load(&writer.on))
+        call_writer();
 }
 
 static struct prof_generation *next_queued(bool *last)
@@ -74,7 +89,7 @@ static int write_chunk(const struct prof_generation *g, bool last)
     return rc;
 }
 
-void prof_trace_write_out(void)
+static void write_out(void)
 {
     struct prof_generation *g;
     bool last;
@@ -85,6 +100,46 @@ void prof_trace_write_out(void)
         prof_generation_release(g);
     }
     prof_unlock(&out_lock);
+}
+
+void prof_trace_write_out(void)
+{
+    if (!atomic_load(&writer.on))
+        write_out();
+}
+
+static void *write_until_end(void *unused)
+{
+    (void)unused;
+    prof_enter(); /* for good */
+    for (bool last = false; !last;) {
+        uint32_t seen = atomic_load(&writer.calls);
+        last = atomic_load(&writer.ends);
+        write_out();
+        if (!last)
+            prof_futex_wait(&writer.calls, seen, INT64_C(1000000000));
+    }
+    return NULL;
+}
+
+static int start_writer(void)
+{
+    atomic_store(&writer.ends, false);
+    int rc = prof_own_thread(&writer.thread, "prof writer", write_until_end, NULL);
+    atomic_store(&writer.on, rc == 0);
+    return rc;
+}
+
+static void write_rest(void)
+{
+    if (!atomic_load(&writer.on)) {
+        write_out();
+        return;
+    }
+    atomic_store(&writer.ends, true);
+    call_writer();
+    prof_own_join(writer.thread);
+    atomic_store(&writer.on, false); /* only now may the drain thread look at the queue again */
 }
 
 /* ---- start and stop -------------------------------------------------------------------------- */
@@ -127,13 +182,18 @@ static int start_locked(int fd, const struct prof_trace_options *o)
     int rc = prof_drain_begin(o);
     if (rc < 0)
         return rc;
+    bool beside = prof_flight_active();
+    if (beside && (rc = start_writer()) < 0) {
+        prof_drain_end();
+        return rc;
+    }
     prof_lock(&out_lock);
     out_fd = fd;
     out_error = 0;
     began_ns = now_ns;
     atomic_store(&out_bytes, 0);
     prof_wakes_drop(&wakes);
-    wakes = (struct prof_wakes){.window = prof_flight_active()};
+    wakes = (struct prof_wakes){.window = beside};
     prof_unlock(&out_lock);
     begin_taking();
     atomic_store(&active, true);
@@ -164,7 +224,7 @@ static int stop_locked(void)
     if (!atomic_load(&active))
         return -EINVAL;
     prof_drain_flush(end_taking_locked);
-    prof_trace_write_out();
+    write_rest();
     atomic_store(&active, false);
     prof_drain_end();
     return out_error;
@@ -202,6 +262,7 @@ void prof_trace_fork_child(void)
 {
     atomic_store(&active, false);
     start_lock = out_lock = (struct prof_lock){0};
+    atomic_store(&writer.on, false);
     queued = 0;
     taking = false;
     prof_flight_fork_child();

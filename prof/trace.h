@@ -60,8 +60,8 @@ struct prof_trace_options {
  * takes, not by memory. fd stays the caller's, must stay open until prof_trace_stop and is not
  * closed. A descriptor that blocks (a pipe nobody reads) makes the rings fill up, which drops
  * events and never blocks the program. options: NULL is all zeros; while a flight recorder runs,
- * the rings stay as it made them. Where the kernel refuses context switch records the trace goes
- * without and says so in the file.
+ * the rings stay as it made them, and a thread of the trace's own ("prof writer") writes. Where
+ * the kernel refuses context switch records the trace goes without and says so in the file.
  * -EBUSY: one runs already. -EBADF: fd. -EINVAL: options. -ENOMEM, -EAGAIN: no memory, no thread.
  */
 PROF_API int prof_trace_start(int fd, const struct prof_trace_options *options);

@@ -360,7 +360,8 @@ void prof_drain_fork_child(void);
  * held. */
 void prof_trace_take(struct prof_generation *g);
 void prof_flight_take(struct prof_generation *g);
-/* The drain thread's part: writes what prof_trace_take put aside. */
+/* The drain thread's part: writes what prof_trace_take put aside, if no thread of the trace's does.
+ */
 void prof_trace_write_out(void);
 
 extern struct prof_lock prof_drain_lock;
