@@ -254,6 +254,9 @@ def check_shop(page):
     frame(page)
     equal('a name with markup is a name', page.run('''[document.images.length, [...document.querySelectorAll('#labels .who')]
         .some((e) => e.innerText.includes('<img src=x>&amp;'))]'''), [0, True])
+    equal('what holds for every trace is no notice', page.run('[...document.querySelectorAll("#notices p")].map((e) => e.innerText)'
+          '.filter((t) => t.includes("inferred"))'), [])
+    contains('but is told', page.run("document.getElementById('help-notes').textContent"), 'wakeups are inferred')
     # Added up state by state, and slice by slice: the page uses running sums.
     page.run('traceApp.timeline.setRange([traceApp.trace.end * 0.2, traceApp.trace.end * 0.7], true)')
     for name, script in (
@@ -324,6 +327,25 @@ def check_tasks(page):
     press(page, 'Timeline', 'nav')
 
 
+def check_queue(page):
+    """The sentence on a queue leads to where three threads wait for one lock: threads 1 to 3, from 2 to 6 ms."""
+    times = page.run('''import('./locks.js').then((m) => { const t = { slice_start: [0, 1, 2, 7], slice_end: [6, 6.5, 8, 9] };
+        return m.crowd(t, { slices: [0, 1, 2, 3] }); })''')
+    equal('the queue that is shown is where most wait for longest', times, {'threads': 3, 'from': 2, 'to': 6})
+    equal('one thread is no queue', page.run('''import('./locks.js').then((m) => m.crowd({ slice_start: [0], slice_end: [6] },
+        { slices: [0] }).threads)'''), 0)
+
+
+def check_leaked(page):
+    """Of threads that wait to the end only those are lost that outlive all that ended; by a trace of two kinds."""
+    found = page.run('''import('./findings.js').then((m) => { const WAIT = 3, t = { nthreads: 4, end: 100,
+        thread_start: [1, 10, 90, 20], thread_end: [60, 100, 100, 100], thread_state_first: [0, 1, 2, 3, 4],
+        state_class: [0, WAIT, WAIT, WAIT], state_start: [1, 10, 90, 20], state_end: [60, 100, 100, 100],
+        startFunction: () => 'serve', threadName: () => 'x' }; return m.lost(t)?.text; })''')
+    equal('threads that wait to the end are told from those that are about to end', found,
+          '2 threads of serve began, then waited and never ran again')
+
+
 def check_real(page):
     open_page(page, REAL)
     frame(page)
@@ -332,10 +354,12 @@ def check_real(page):
     lives = page.run('''[...Array(traceApp.trace.nthreads).keys()].map((t) => traceApp.trace.times(t).reduce((a, b) => a + b, 0) -
         (traceApp.trace.thread_end[t] - traceApp.trace.thread_start[t]))''')
     ok('whose states fill their lives', all(abs(life) < 10 for life in lives), lives)
+    check_queue(page)
+    check_leaked(page)
     press(page, 'Locks', 'nav')
-    waits = int(cells(page, 'locks', 0, 0)[3])
-    ok('and the lock that they waited for', waits >= 4, waits)
-    page.run("document.querySelector('#locks .fold').click()")
+    waits = int(cells(page, 'locks', 1, 0)[3])
+    ok('and the semaphore that they waited for, which is no lock', waits >= 4, waits)
+    page.run("document.querySelectorAll('#locks .content > .table')[1].querySelector('.fold').click()")
     contains('with the place in the source', text(page, '#locks .stack'), 'PyThread_acquire_lock')
 
 
@@ -345,6 +369,8 @@ def check_looks(width, dark):
         frame(page)
         name = f'at {width} pixels, {"dark" if dark else "light"}'
         equal(f'{name}: nothing sticks out', page.run('document.documentElement.scrollWidth'), width)
+        ok(f'{name}: every view can be reached', page.run('''[...document.querySelectorAll('nav button, .tools button, .tools input')]
+            .every((b) => b.getBoundingClientRect().right <= window.innerWidth)'''))
         near(f'{name}: the timeline takes the width', page.run('''document.getElementById('plot').getBoundingClientRect()
             .right'''), width, 20)
         equal(f'{name}: the theme is taken', page.run('getComputedStyle(document.body).backgroundColor'),
@@ -362,7 +388,7 @@ def main():
                 check(page)
             # The browser's advice on getImageData is on what is done here.
             equal('the scripts run without complaint', [c for c in page.complaints if 'getImageData' not in c], [])
-        for width, dark in ((1024, False), (1920, True)):
+        for width, dark in ((600, True), (1024, False), (1920, True)):
             check_looks(width, dark)
     except Exception:  # what is not there, or not in time, is a failure like any other
         ok('every check could be made', False, traceback.format_exc())

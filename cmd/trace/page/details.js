@@ -21,6 +21,8 @@ export class Details {
     constructor(app) {
         this.app = app;
         this.trace = app.trace;
+        // The contract with the reader: what the kernel did not tell is said to be so.
+        this.inferred = this.trace.meta.notices.some((n) => n.startsWith('wakeups are inferred')) ? ' (inferred)' : '';
     }
 
     // The panel's content for an item.
@@ -65,7 +67,7 @@ export class Details {
         rows.push(...trace.args(i).map(([name, value]) => [name, this.#argument(name, value)]));
         if (trace.slice_waker[i] !== NONE)
             rows.push(['woken by', this.threadLink(trace.slice_waker[i], trace.slice_wake[i]),
-                ` at ${moment(trace.slice_wake[i])}`]);
+                ` at ${moment(trace.slice_wake[i])}${this.inferred}`]);
         return { title: trace.text(trace.slice_name[i]), rows, note: this.#flags(i),
             more: [thread >= 0 ? this.#spent(thread, trace.slice_start[i], trace.slice_end[i]) : null,
                 stackList(trace, trace.slice_stack[i], kind === SLICE_BLOCK ? 'Where it waited' : 'Stack'),

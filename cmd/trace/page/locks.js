@@ -1,7 +1,8 @@
 // Locks: for each, who waited for it, who held it meanwhile, and how long. A lock is known by its address and by where
-// threads wait for it.
+// threads wait for it. Conditions, semaphores and barriers have a table of their own: threads with nothing to do wait there.
 import { address, count, duration, moment } from './format.js';
 import { el, jump } from './dom.js';
+import { LOCK } from './palette.js';
 import { NONE, SLICE_BLOCK } from './trace.js';
 import { stackList } from './details.js';
 import { Table } from './table.js';
@@ -16,11 +17,17 @@ function add(map, key, length) {
     map.set(key, entry);
 }
 
-// One entry for each lock that somebody waited for.
+// A join waits for a thread, which is no lock.
+function waitsForLock(trace, i) {
+    return trace.slice_kind[i] === SLICE_BLOCK && trace.slice_has_value[i] && trace.slice_value[i] &&
+        trace.text(trace.slice_name[i]) !== 'join';
+}
+
+// One entry for each lock, condition, semaphore or barrier that somebody waited for.
 export function gather(trace, span) {
     const locks = new Map();
     for (let i = 0; i < trace.nslices; i++) {
-        if (!trace.touches(i, span) || trace.slice_kind[i] !== SLICE_BLOCK || !trace.slice_has_value[i] || !trace.slice_value[i])
+        if (!trace.touches(i, span) || !waitsForLock(trace, i))
             continue;
         const key = trace.slice_value[i], length = trace.lengthWithin(i, span);
         let lock = locks.get(key);
@@ -38,6 +45,25 @@ export function gather(trace, span) {
         add(lock.kinds, trace.slice_name[i], length);
     }
     return [...locks.values()];
+}
+
+// Whether it is held by somebody, not signalled.
+export function isLock(trace, lock) {
+    return trace.classOfName(byTime(lock.kinds)[0].key) === LOCK;
+}
+
+// When several threads waited for it at once, for longest by all their time: {threads, from, to}.
+export function crowd(trace, lock) {
+    const changes = lock.slices.flatMap((i) => [[trace.slice_start[i], 1], [trace.slice_end[i], -1]]);
+    changes.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+    let n = 0, best = { threads: 0, from: 0, to: 0 };
+    changes.forEach(([from, step], i) => {
+        n += step;
+        const to = changes[i + 1]?.[0] ?? from;
+        if (n > 1 && n * (to - from) > best.threads * (best.to - best.from))
+            best = { threads: n, from, to };
+    });
+    return best;
 }
 
 const known = (map) => [...map.keys()].some((key) => key !== NONE);
@@ -89,24 +115,31 @@ function unfolded(app, lock) {
         ...stacks.filter(Boolean));
 }
 
+function table(app, locks, caption, empty) {
+    const { trace } = app, top = (map) => byTime(map)[0];
+    return new Table({ caption, rows: locks, sort: 'waited', open: (l) => unfolded(app, l), empty, columns: [
+        { name: 'address', value: (l) => l.key, show: (l) => el('code', {}, address(l.key)) },
+        { name: 'call', value: (l) => trace.text(top(l.kinds).key) },
+        { name: 'where', what: 'the function that waits most', value: (l) => place(trace, top(l.stacks).key),
+            show: (l) => el('code', {}, place(trace, top(l.stacks).key)) },
+        { name: 'waits', num: true, value: (l) => l.n, show: (l) => count(l.n) },
+        { name: 'waited', num: true, value: (l) => l.sum, show: (l) => duration(l.sum) },
+        { name: 'average', num: true, value: (l) => l.sum / l.n, show: (l) => duration(l.sum / l.n) },
+        { name: 'longest', num: true, value: (l) => l.max, show: (l) => duration(l.max) },
+        { name: 'threads', what: 'how many threads waited', num: true, value: (l) => l.waiters.size },
+    ] });
+}
+
 export function build(app, params) {
-    const { trace } = app, locks = gather(trace, app.span);
-    const top = (map) => byTime(map)[0];
-    const table = new Table({ caption: 'Locks, conditions, semaphores and barriers that threads waited for', rows: locks,
-        sort: 'waited', open: (l) => unfolded(app, l),
-        empty: 'No thread waited for a lock while the trace ran.', columns: [
-            { name: 'address', value: (l) => l.key, show: (l) => el('code', {}, address(l.key)) },
-            { name: 'call', value: (l) => trace.text(top(l.kinds).key) },
-            { name: 'where', what: 'the function that waits most', value: (l) => place(trace, top(l.stacks).key),
-                show: (l) => el('code', {}, place(trace, top(l.stacks).key)) },
-            { name: 'waits', num: true, value: (l) => l.n, show: (l) => count(l.n) },
-            { name: 'waited', num: true, value: (l) => l.sum, show: (l) => duration(l.sum) },
-            { name: 'average', num: true, value: (l) => l.sum / l.n, show: (l) => duration(l.sum / l.n) },
-            { name: 'longest', num: true, value: (l) => l.max, show: (l) => duration(l.max) },
-            { name: 'threads', what: 'how many threads waited', num: true, value: (l) => l.waiters.size },
-        ] });
-    const chosen = locks.find((l) => address(l.key) === params.get('lock'));
-    if (chosen)
-        table.unfold(chosen);
-    return [table.node];
+    const all = gather(app.trace, app.span);
+    const locks = all.filter((l) => isLock(app.trace, l)), others = all.filter((l) => !isLock(app.trace, l));
+    const tables = [table(app, locks, 'Locks that threads waited for', 'No thread waited for a lock while the trace ran.')];
+    if (others.length)
+        tables.push(table(app, others, 'Conditions, semaphores and barriers: until another thread signalled, or came'));
+    for (const t of tables) {
+        const chosen = t.rows.find((l) => address(l.key) === params.get('lock'));
+        if (chosen)
+            t.unfold(chosen);
+    }
+    return tables.map((t) => t.node);
 }

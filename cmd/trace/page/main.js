@@ -21,6 +21,7 @@ import { Trace } from './trace.js';
 
 const BUILDERS = { threads, tasks, locks, collections, files };
 const SPANNED = ['threads', 'tasks', 'locks']; // follow the timeline's selection
+const ALWAYS = /^wakeups are inferred/; // how it is, not what is missing
 const WRITE_DELAY_MS = 150; // browsers refuse an address that changes with every frame
 
 class App {
@@ -180,7 +181,10 @@ class App {
     #notices() {
         const list = byId('notices');
         for (const notice of this.trace.meta.notices)
-            list.append(el('p', { class: 'note' }, notice));
+            if (ALWAYS.test(notice))
+                byId('help-notes').append(`${notice}. `);
+            else
+                list.append(el('p', { class: 'note' }, notice));
         list.hidden = !list.childElementCount;
         if (list.childElementCount)
             list.append(el('button', { type: 'button', class: 'close', 'aria-label': 'dismiss the notices',
@@ -192,12 +196,25 @@ class App {
         const list = findings(this.trace).map((f) => el('li', {}, jump(f.text, () => {
             if (f.to)
                 this.go(...f.to);
+            else if (f.show)
+                this.#showRange(f);
             else
                 this.#filter(f.filter);
         })));
         byId('findings').replaceChildren(...list);
         byId('findings').hidden = !list.length;
         this.timeline.redraw();
+    }
+
+    // A stretch of time, with as much around it as shows what came before and after.
+    #showRange({ show: [from, to], of }) {
+        const { timeline } = this, margin = Math.max(to - from, 1000) * 2;
+        timeline.show(from - margin, to + margin);
+        timeline.setRange([from, to], true);
+        timeline.drawNow();
+        const first = Math.min(...of.map((thread) => timeline.lanes.ofThread.get(thread)?.y ?? Infinity));
+        if (Number.isFinite(first))
+            timeline.scroller.scrollTop = first;
     }
 
     #filter(text) {

@@ -42,7 +42,8 @@ function analyse(trace, span) {
 function grouped(trace, rows) {
     const groups = new Map();
     for (const row of rows) {
-        const name = trace.startFunction(row.thread) || (trace.thread_tid[row.thread] === trace.meta.pid ? 'main' : '');
+        const name = trace.startFunction(row.thread) || (trace.thread_tid[row.thread] === trace.meta.pid ? 'main' :
+            `(${trace.threadName(row.thread)})`); // it began before the trace did, or is none of the program's
         groups.set(name, [...groups.get(name) ?? [], row]);
     }
     return [...groups].map(([name, threads]) => ({ name, threads }));
@@ -72,8 +73,8 @@ function groupTable(app, rows) {
     const { trace } = app;
     return new Table({ caption: 'By start function: total, and below it the least, average and most of its threads',
         rows: grouped(trace, rows), sort: 'threads', empty: 'There are no threads.',
-        open: (g) => threadTable(app, g.threads, `Threads of ${g.name || 'unknown'}`), columns: [
-            { name: 'start function', value: (g) => g.name, show: (g) => el('code', {}, g.name || 'unknown') },
+        open: (g) => threadTable(app, g.threads, `Threads of ${g.name}`), columns: [
+            { name: 'start function', value: (g) => g.name, show: (g) => el('code', {}, g.name) },
             { name: 'threads', num: true, value: (g) => g.threads.length, show: (g) => count(g.threads.length) },
             ...used(rows).map((c) => groupColumn(STATES[c].name, STATES[c].what, (r) => r.times[c])),
             groupColumn('system calls', 'time within system calls that were recorded', (r) => r.calls.time),
