@@ -74,6 +74,14 @@ void prof_sched_thread_note(struct prof_sched_threads *t, const struct prof_swit
     found->time_ns = s->time_ns;
 }
 
+void prof_sched_thread_ended(struct prof_sched_threads *t, pid_t tid, uint16_t cpu)
+{
+    struct prof_sched_thread *found = prof_sched_thread_find(t, tid);
+
+    if (found && found->kind == PROF_SWITCH_IN && found->cpu == cpu)
+        found->kind = PROF_SWITCH_OUT;
+}
+
 void prof_sched_threads_drop(struct prof_sched_threads *t)
 {
     prof_pages_free(t->slot, t->size * sizeof *t->slot);

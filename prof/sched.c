@@ -3,8 +3,10 @@
  * One event sees one thread on one CPU, and is inherited by the threads that this thread creates.
  * So a start opens an event for each thread there is on each CPU, lets those of a CPU write into
  * one ring, and keeps pthread_create waiting for the half of a millisecond that this takes: who
- * comes later is a child of somebody who is recorded. A thread that runs all the time has no
- * records; the first reading finds it by its CPU clock and makes the first one up.
+ * comes later is a child of somebody who is recorded. Where the privilege is there, one event a CPU
+ * sees everybody, at less than half of the price of a switch and nothing for a new thread. A thread
+ * that runs all the time has no records; the first reading finds it by its CPU clock and makes the
+ * first one up.
  *
  * Entered from trace.c: start, then read again and again by one thread, then stop. */
 #include "prof/sched.h"
@@ -16,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
@@ -41,7 +44,8 @@ static struct {
     _Atomic int tasks; /* any thread's to use: prof_sched_note_self */
     struct prof_switch_ring *ring;
     int nrings, ncpus;
-    int *event; /* beyond those of the rings */
+    bool everybody; /* the rings' events see all threads */
+    int *event;     /* beyond those of the rings */
     size_t nevents, max_events;
     struct found *found;
     size_t nfound, max_found, missed;
@@ -203,12 +207,17 @@ static bool grow(void *array, size_t used, size_t *capacity, size_t element_byte
     return true;
 }
 
+static void close_rings(bool mapped)
+{
+    while (sched.nrings > 0)
+        prof_switch_ring_close(&sched.ring[--sched.nrings], mapped);
+}
+
 static void release(bool mapped)
 {
     for (size_t i = 0; i < sched.nevents; i++)
         close(sched.event[i]);
-    for (int i = 0; i < sched.nrings; i++)
-        prof_switch_ring_close(&sched.ring[i], mapped);
+    close_rings(mapped);
     if (sched.tasks >= 0)
         close(sched.tasks);
     prof_pages_free(sched.event, sched.max_events * sizeof *sched.event);
@@ -219,18 +228,32 @@ static void release(bool mapped)
     sched.found = NULL;
     sched.ring = NULL;
     sched.nevents = sched.max_events = sched.nfound = sched.max_found = sched.told = 0;
-    sched.nrings = sched.ncpus = 0;
+    sched.ncpus = 0;
     sched.was_read = false;
 }
 
 /* ---- start ----------------------------------------------------------------------------------- */
 
-/* An event on each CPU for the calling thread, with the rings that all others write into. */
+/* An event on each CPU for the thread, with a ring. */
+static int open_rings_of(pid_t tid, size_t bytes)
+{
+    int err = 0;
+
+    for (int cpu = 0; cpu < sched.ncpus && (!err || err == -ENODEV); cpu++) {
+        do /* others of this user may have taken much of what is allowed */
+            err = prof_switch_ring_open(&sched.ring[sched.nrings], tid, cpu, bytes);
+        while (err == -ENOBUFS && (bytes /= 2) >= RING_BYTES_MIN);
+        sched.nrings += err == 0;
+    }
+    return err == -ENODEV && sched.nrings ? 0 : err; /* -ENODEV: the CPU is switched off */
+}
+
+/* For everybody, or else for the calling thread, to be shared by all others. With very many CPUs
+ * there is a small ring for each, which what others do might fill. */
 static int open_rings(void)
 {
     long cpus = sysconf(_SC_NPROCESSORS_CONF);
     size_t bytes = RING_BYTES_MAX;
-    int err = 0;
 
     sched.ncpus = cpus > 0 ? (int)cpus : 1;
     sched.ring = prof_pages_alloc((size_t)sched.ncpus * sizeof *sched.ring);
@@ -238,13 +261,11 @@ static int open_rings(void)
         return -ENOMEM;
     while (bytes > RING_BYTES_MIN && bytes * (size_t)sched.ncpus > RINGS_BYTES)
         bytes /= 2;
-    for (int cpu = 0; cpu < sched.ncpus && (!err || err == -ENODEV); cpu++) {
-        do /* others of this user may have taken much of what is allowed */
-            err = prof_switch_ring_open(&sched.ring[sched.nrings], 0, cpu, bytes);
-        while (err == -ENOBUFS && (bytes /= 2) >= RING_BYTES_MIN);
-        sched.nrings += err == 0;
-    }
-    return err == -ENODEV && sched.nrings ? 0 : err; /* -ENODEV: the CPU is switched off */
+    sched.everybody = bytes == RING_BYTES_MAX && open_rings_of(PROF_SWITCH_EVERYBODY, bytes) == 0;
+    if (sched.everybody)
+        return 0;
+    close_rings(true);
+    return open_rings_of(0, bytes);
 }
 
 static int open_events_of(pid_t tid)
@@ -295,7 +316,7 @@ static void open_thread(pid_t tid, void *arg)
     int err = 0;
 
     add_found(tid);
-    if (tid == prof_gettid())
+    if (sched.everybody || tid == prof_gettid())
         return;
     if (sched.nevents + (size_t)sched.nrings > *budget || (err = open_events_of(tid)) != 0) {
         while (sched.nevents > opened) /* all of them or none: half of a thread misleads */
@@ -386,6 +407,17 @@ static struct prof_switch_ring *earliest(int64_t until_ns)
     return first;
 }
 
+/* A thread that ends has no record of it: somebody else runs in its place. */
+static void note(struct prof_switch_ring *r)
+{
+    const struct prof_switch *s = &r->next;
+
+    if (r->runs && r->runs != s->tid)
+        prof_sched_thread_ended(&sched.threads, r->runs, s->cpu);
+    r->runs = s->kind == PROF_SWITCH_IN ? s->tid : 0;
+    prof_sched_thread_note(&sched.threads, s);
+}
+
 /* Records that are later than this moment stay, so that none that is earlier can be missed on
  * another CPU. False: no more room. */
 static bool take_records(struct prof_sched_batch *b, size_t max)
@@ -396,7 +428,7 @@ static bool take_records(struct prof_sched_batch *b, size_t max)
     for (int i = 0; i < sched.nrings; i++)
         prof_switch_ring_look(&sched.ring[i]);
     while ((r = earliest(until_ns)) && b->nswitches < max) {
-        prof_sched_thread_note(&sched.threads, &r->next);
+        note(r);
         b->switches[b->nswitches++] = r->next;
         r->has_next = false;
     }
@@ -501,13 +533,18 @@ bool prof_sched_read(struct prof_sched_batch *b)
     return all;
 }
 
+static bool exists(pid_t tid)
+{
+    return syscall(SYS_tgkill, sched.pid, tid, 0) == 0;
+}
+
 size_t prof_sched_running(struct prof_switch *out, size_t max)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < sched.threads.size; i++) {
         const struct prof_sched_thread *t = &sched.threads.slot[i];
-        if (!t->tid || t->kind != PROF_SWITCH_IN)
+        if (!t->tid || t->kind != PROF_SWITCH_IN || !exists(t->tid))
             continue;
         if (n < max)
             out[n] = (struct prof_switch){sched.read_ns, t->tid, t->cpu, t->kind};

@@ -105,6 +105,8 @@ struct prof_sched_threads { /* a hash table */
 struct prof_sched_thread *prof_sched_thread_find(const struct prof_sched_threads *t, pid_t tid);
 /* Enters a record of a thread. */
 void prof_sched_thread_note(struct prof_sched_threads *t, const struct prof_switch *s);
+/* It was seen to run on the CPU, and does so no more. */
+void prof_sched_thread_ended(struct prof_sched_threads *t, pid_t tid, uint16_t cpu);
 void prof_sched_threads_drop(struct prof_sched_threads *t);
 /* False: the thread is gone, or this kernel does not say. tasks: of prof_tasks_open. */
 bool prof_delay_read(int tasks, pid_t tid, struct prof_delay *out);

@@ -1,9 +1,11 @@
 /* One ring of the kernel's switch records, for the threads that run on one CPU.
  *
- * The event behind it is a software dummy: it counts nothing, and costs nothing but its records of
- * 24 bytes at each switch. It is the kind that an ordinary user may open for the own process at
- * perf_event_paranoid 2. An event belongs to a thread and a CPU and is inherited by the threads
- * that its thread creates; those of all threads on a CPU write into the ring of the first. Entered
+ * The event behind it is a software dummy: it counts nothing, but costs its records of 24 bytes at
+ * each switch. It is of one of two kinds. What an ordinary user may open for the own process at
+ * perf_event_paranoid 2 belongs to a thread and a CPU and is inherited by the threads that its
+ * thread creates; those of all threads on a CPU write into the ring of the first. Such events come
+ * and go with their threads, which costs more than the records do. With the privilege one event
+ * records all that runs on a CPU, whosever it is; others' records are left out when read. Entered
  * from sched.c. */
 #include "prof/switch_ring.h"
 
@@ -15,8 +17,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-struct switch_record { /* with sample_id_all and the sample_type below */
-    struct perf_event_header header;
+/* What a record ends with: sample_id_all and the sample_type below. An event for everybody names
+ * the thread before or after it as well, ahead of this. */
+struct switch_id {
     uint32_t pid, tid;
     uint64_t time_ns;
 };
@@ -35,7 +38,7 @@ static int open_event(pid_t tid, int cpu, bool threads_only)
         .size = sizeof a,
         .config = PERF_COUNT_SW_DUMMY,
         .sample_type = PERF_SAMPLE_TID | PERF_SAMPLE_TIME,
-        .inherit = 1,
+        .inherit = tid != PROF_SWITCH_EVERYBODY,
         .inherit_thread = threads_only,
         .exclude_kernel = 1,
         .exclude_hv = 1,
@@ -50,7 +53,7 @@ static int open_event(pid_t tid, int cpu, bool threads_only)
 
 int prof_switch_event(pid_t tid, int cpu)
 {
-    int fd = open_event(tid, cpu, true);
+    int fd = open_event(tid, cpu, tid != PROF_SWITCH_EVERYBODY);
 
     /* A kernel before 5.13: child processes are recorded as well, and left out when read. */
     return fd == -EINVAL || fd == -E2BIG ? open_event(tid, cpu, false) : fd;
@@ -92,10 +95,10 @@ void prof_switch_ring_close(struct prof_switch_ring *r, bool mapped)
     close(r->fd);
 }
 
-/* Records wrap around the ring's end. */
-static void copy_out(const struct prof_switch_ring *r, void *to, size_t bytes)
+/* From so many bytes into the next record on. Records wrap around the ring's end. */
+static void copy_out(const struct prof_switch_ring *r, size_t from, void *to, size_t bytes)
 {
-    size_t at = r->tail & (r->bytes - 1), first = r->bytes - at;
+    size_t at = (r->tail + from) & (r->bytes - 1), first = r->bytes - at;
 
     if (first > bytes)
         first = bytes;
@@ -105,11 +108,11 @@ static void copy_out(const struct prof_switch_ring *r, void *to, size_t bytes)
 
 static bool take_switch(struct prof_switch_ring *r, const struct perf_event_header *h, pid_t pid)
 {
-    struct switch_record s;
+    struct switch_id s;
 
-    if (h->size < sizeof s)
+    if (h->size < sizeof *h + sizeof s)
         return false;
-    copy_out(r, &s, sizeof s);
+    copy_out(r, h->size - sizeof s, &s, sizeof s);
     if (s.pid != (uint32_t)pid)
         return false;
     r->next.time_ns = (int64_t)s.time_ns;
@@ -130,11 +133,11 @@ bool prof_switch_ring_next(struct prof_switch_ring *r, pid_t pid, uint64_t *lost
     while (!r->has_next && r->tail < r->head) {
         struct perf_event_header h;
         struct lost_record l;
-        copy_out(r, &h, sizeof h);
-        if (h.type == PERF_RECORD_SWITCH) {
+        copy_out(r, 0, &h, sizeof h);
+        if (h.type == PERF_RECORD_SWITCH || h.type == PERF_RECORD_SWITCH_CPU_WIDE) {
             r->has_next = take_switch(r, &h, pid);
         } else if (h.type == PERF_RECORD_LOST && h.size >= sizeof l) {
-            copy_out(r, &l, sizeof l);
+            copy_out(r, 0, &l, sizeof l);
             *lost += l.lost;
         }
         r->tail += h.size;

@@ -15,7 +15,12 @@ struct prof_switch_ring {
     uint64_t tail, head; /* read up to here, and to be read up to here */
     bool has_next;
     struct prof_switch next; /* the record that was read last */
+    pid_t runs;              /* who began to run last and has not stopped; 0: nobody */
 };
+
+/* In place of a thread: all that there are, of all processes. Wants CAP_PERFMON, or
+ * perf_event_paranoid 0. */
+enum { PROF_SWITCH_EVERYBODY = -1 };
 
 /* An event for the thread on the CPU, inherited by its threads to come. A descriptor or a negative
  * errno. */

@@ -1,11 +1,12 @@
 /* The kernel's switch records as sched.c reads them: complete for threads that were there before,
  * that came later, and that these created; counted as the kernel counts; and a clear sentence where
- * they are refused. Nothing here depends on how long anything takes: what is compared is what the
- * kernel says of the same run. */
+ * they are refused. All of it as an ordinary user may do it, and as the privileged do. Nothing here
+ * depends on how long anything takes: what is compared is what the kernel says of the same run. */
 #include "prof/sched.h"
 #include "tests/host.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stdlib.h>
@@ -217,6 +218,30 @@ static void a_thread_that_runs_is_told(void **state)
     assert_true(n > 0 && n <= (size_t)sysconf(_SC_NPROCESSORS_CONF) + 1);
 }
 
+static void *end_at_once(void *arg)
+{
+    return arg;
+}
+
+/* An ordinary user's records do not tell a thread's end. */
+static void ended_threads_run_no_more(void **state)
+{
+    (void)state;
+    struct prof_switch running[64];
+    start_or_skip();
+    for (int i = 0; i < 200; i++) {
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, end_at_once, NULL), 0);
+        pthread_join(thread, NULL);
+    }
+    read_all();
+    size_t n = prof_sched_running(running, 64);
+    prof_sched_stop();
+    assert_true(nswitches >= 200);
+    if (n > (size_t)sysconf(_SC_NPROCESSORS_CONF))
+        fail_msg("expected at most one thread running on each CPU, got %zu", n);
+}
+
 /* ---- begin, end, fork ------------------------------------------------------------------------ */
 
 static void starts_nest_and_repeat(void **state)
@@ -336,16 +361,57 @@ static void few_descriptors_cost_threads_not_the_trace(void **state)
     assert_int_equal(status, 0);
 }
 
+/* ---- with and without the privilege ---------------------------------------------------------- */
+
+static struct __user_cap_data_struct privileges[2];
+
+static int set_privileges(const struct __user_cap_data_struct data[2])
+{
+    struct __user_cap_header_struct self = {_LINUX_CAPABILITY_VERSION_3, 0};
+    return syscall(SYS_capset, &self, data) == 0 ? 0 : -1;
+}
+
+/* For this thread, which is the one that starts; its threads to come have what it has. */
+static int become_ordinary(void **state)
+{
+    struct __user_cap_header_struct self = {_LINUX_CAPABILITY_VERSION_3, 0};
+    (void)state;
+    if (syscall(SYS_capget, &self, privileges) != 0)
+        return -1;
+    struct __user_cap_data_struct fewer[2] = {privileges[0], privileges[1]};
+    fewer[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective &= ~CAP_TO_MASK(CAP_SYS_ADMIN);
+    fewer[CAP_TO_INDEX(CAP_PERFMON)].effective &= ~CAP_TO_MASK(CAP_PERFMON);
+    return set_privileges(fewer);
+}
+
+static int become_privileged(void **state)
+{
+    (void)state;
+    return set_privileges(privileges);
+}
+
+#define ORDINARY(test)                                                                             \
+    {                                                                                              \
+#test ", ordinary user", (test), become_ordinary, become_privileged, NULL                  \
+    }
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_thread_is_recorded),
+        ORDINARY(every_thread_is_recorded),
         cmocka_unit_test(records_are_in_order),
+        ORDINARY(records_are_in_order),
         cmocka_unit_test(a_thread_that_runs_is_told),
+        ORDINARY(a_thread_that_runs_is_told),
+        cmocka_unit_test(ended_threads_run_no_more),
+        ORDINARY(ended_threads_run_no_more),
         cmocka_unit_test(starts_nest_and_repeat),
+        ORDINARY(starts_nest_and_repeat),
         cmocka_unit_test(nothing_is_left_open),
+        ORDINARY(nothing_is_left_open),
         cmocka_unit_test(a_refusal_is_explained),
-        cmocka_unit_test(few_descriptors_cost_threads_not_the_trace),
+        ORDINARY(few_descriptors_cost_threads_not_the_trace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
