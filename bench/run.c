@@ -50,11 +50,7 @@ static void check_call(struct bench_state *s)
 
 static void run_n(struct bench_state *s, int64_t n)
 {
-    char before[sizeof(running)];
-
     PROF_REGION_IN("benchmark", s->name);
-    bench_running(before, sizeof(before));
-    set_running(s->name);
     s->n = n;
     s->parallelism = 1;
     s->looped = s->loop_open = false;
@@ -67,7 +63,6 @@ static void run_n(struct bench_state *s, int64_t n)
     check_call(s);
     s->previous_n = n;
     s->previous_ns = s->duration_ns;
-    set_running(before);
 }
 
 /* ---- growing --------------------------------------------------------------------------------- */
@@ -249,7 +244,10 @@ static void measure_all(struct bench_state *s)
 static bool run_benchmark(struct bench_state *s, bool partial)
 {
     struct bench_context *c = s->context;
+    char before[sizeof(running)];
 
+    bench_running(before, sizeof(before));
+    set_running(s->name);
     s->has_sub = partial; /* only what is in it was asked for */
     c->matched += !partial;
     pthread_mutex_init(&s->lock, NULL);
@@ -262,6 +260,7 @@ static bool run_benchmark(struct bench_state *s, bool partial)
     if (run_first(s))
         measure_all(s);
     fflush(stdout);
+    set_running(before);
     bool ok = !s->failed;
     pthread_mutex_destroy(&s->lock);
     free(s->output);
