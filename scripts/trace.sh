@@ -77,14 +77,15 @@ digest() { # NAME FILE
     "$BIN/trace" -summary "$2" >"$work/summary" || fail "$BIN/trace cannot read $2"
     printf '%s: %s\n' "$1" "$2"
     sed -n '/^Parallelism$/,/^$/{ /^  on average/p }; s/^  note  *\(.*dropped.*\)/  \1/p' "$work/summary"
-    awk '/^(Locks$|The [0-9]+ locks )/ { while ($1 != "lock" && (getline) > 0 && NF) continue; getline; if (NF) print "  the lock waited for longest: " $1 ", " $(NF - 5) " waits, " $(NF - 4) " in all"; exit }' \
+    awk '/^(Locks$|The [0-9]+ locks )/ { while ($1 != "lock" && (getline) > 0 && NF) continue; getline; if (NF) print "  the lock waited for longest: " $1 ", " $(NF - 5) ($(NF - 5) == 1 ? " wait, " : " waits, ") $(NF - 4) " in all"; exit }' \
         "$work/summary"
 }
 
-# The threads that wait for ever: those whose last block has no end.
+# The threads of the lab, and those that wait for ever: their last wait has no end.
 digest_leak() { # NAME FILE
     digest "$1" "$2"
     awk '/^Threads by start function$/ { getline; while ((getline line) > 0 && line != "") { n = split(line, f, " "); if (f[1] == "leak_worker") print "  threads of leak_worker: " f[2] ", alive for " f[3] " in all, running for " f[4] } }' "$work/summary"
+    awk '/^Threads that began, then waited/ { getline; while ((getline line) > 0 && line != "") { split(line, f, " "); print "  " f[2] " threads of " f[1] " began, then waited and never ran again" } }' "$work/summary"
 }
 
 show() { # FILE [FILE]

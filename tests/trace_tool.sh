@@ -27,6 +27,8 @@ like "locks: waits and most at once" "$out" '^  0x1000 +mutex lock +1 +10\.2ms .
 like "locks: who waited" "$out" 'waited: cook 102 \(1 x, 10\.2ms\)'
 like "locks: who held" "$out" 'held by: loader 101 \(1 x, 10\.2ms\)'
 like "locks: where" "$out" 'longest at: lock \(main:4\) < cook \(main:3\) < serve'
+unlike "no condition without waits" "$out" 'Conditions, semaphores'
+unlike "no thread waits to the end" "$out" 'never ran again'
 like "tasks" "$out" '^  order +1 +19\.0ms'
 like "regions" "$out" '^  fry +1 +- +5\.00ms'
 like "a region that did not end" "$out" '^  evening +0 +1 +-'
@@ -46,6 +48,10 @@ run "$trace" -summary "$story.gz"
 exits "unpacks what is gzip'd" 0
 like "and reads it" "$out" '^  cook 102 '
 
+"$LIB/../tests/trace_make" 20000 8 >"$tmp/shop.trace"
+run "$trace" -summary "$tmp/shop.trace"
+like "a thread that never comes back" "$out" '^  leak +1 +cond wait '
+like "locks are one table" "$(sed -n '/^Locks$/,/^$/p' <<<"$out")" '^  0x55d0c0ffee40 '
 # ---- profiles --------------------------------------------------------------------------------------
 pprof=(pprof)
 command -v pprof >/dev/null || pprof=(go tool pprof)
@@ -117,6 +123,9 @@ else
     like "its three workers" "$out" '^  [a-z_]+ +3 '
     like "its main thread joins them" "$out" '^  \(main thread\) +1 '
     unlike "nothing was damaged or lost" "$out" 'note .*(cut short|could not be read|left out)'
+    run "$BIN/prof" run -trace "$tmp/name.trace" -- python3 -c "import ctypes; ctypes.CDLL(None).prctl(15, b'a\\x1b[1m\\nb', 0, 0, 0)"
+    run "$trace" -summary "$tmp/name.trace"
+    like "a name's control characters do not reach the terminal" "$out" '^  a\?\[1m\?b [0-9]+ '
     holds "its JSON is valid" sh -c '"$1" -export=json "$2" | jq -e .traceEvents' - "$trace" "$tmp/real.trace"
 fi
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { COLUMNS_MAX = 16, CELL_BYTES = 200 };
+enum { COLUMNS_MAX = 16, CELL_BYTES = 400, NAME_CHARACTERS = 64 };
 
 static bool in_colour(void)
 {
@@ -49,6 +49,36 @@ const char *time_text(int64_t ns)
     int digits = unit == 0 ? 0 : value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
     snprintf(text, sizeof texts[0], "%.*f%s", digits, value, units[unit]);
     return text;
+}
+
+/* The bytes of a character, 0 if it is a control character: C0, DEL, or C1 in UTF-8. */
+static size_t shown_bytes(const unsigned char *text)
+{
+    if (*text < ' ' || *text == 0x7f || (*text == 0xc2 && text[1] < 0xa0))
+        return 0;
+    size_t n = 1;
+    while ((text[n] & 0xc0) == 0x80)
+        n++;
+    return n;
+}
+
+const char *plain(const char *text)
+{
+    static char texts[8][4 * (NAME_CHARACTERS + 1)];
+    static unsigned next;
+    char *out = texts[next++ % 8];
+    size_t size = 0;
+
+    for (int i = 0; *text; i++) {
+        size_t n = shown_bytes((const unsigned char *)text);
+        if (i == NAME_CHARACTERS || size + n > sizeof texts[0] - 4)
+            return strcpy(out + size, "...") - size;
+        memcpy(out + size, n ? text : "?", n ? n : 1);
+        size += n ? n : 1;
+        text += n ? n : *text == '\xc2' ? 2 : 1;
+    }
+    out[size] = '\0';
+    return out;
 }
 
 const char *bar(int64_t part, int64_t whole, int width)
@@ -93,9 +123,10 @@ void grid_cell(struct grid *g, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    int n = vsnprintf(text, sizeof text, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    add_cell(g, text, n < (int)sizeof text ? (size_t)n : sizeof text - 1);
+    const char *cell = plain(text);
+    add_cell(g, cell, strlen(cell));
 }
 
 void grid_time(struct grid *g, int64_t ns)

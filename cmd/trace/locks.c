@@ -1,5 +1,6 @@
 /* Locks: who waited for each, who held it meanwhile, how long, how many at once. A trace knows a
- * lock by its address, and of holding only what waiting threads saw. */
+ * lock by its address, and of holding only what waiting threads saw. Conditions, semaphores and
+ * barriers come after them: threads that have nothing to do wait there. */
 #include "cmd/trace/array.h"
 #include "cmd/trace/summary.h"
 
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHOWN_LOCKS = 20, SHOWN_THREADS = 4, SHOWN_FRAMES = 4 };
+enum { SHOWN = 20, DETAILED = 20, DETAILED_OTHERS = 5, SHOWN_THREADS = 4, SHOWN_FRAMES = 4 };
 
 enum role { WAITED, HELD, ENDED };
 
@@ -162,7 +163,7 @@ static bool print_uses(const struct locks *l, uint32_t lock, enum role role)
     printf("    %s", titles[role]);
     for (uint32_t i = 0; i < n && i < SHOWN_THREADS; i++) {
         const struct use *u = &l->uses[first + i];
-        printf("%s %s (%" PRIu64 " x, %s)", i ? "," : "", thread_label(l->v->t, u->thread),
+        printf("%s %s (%" PRIu64 " x, %s)", i ? "," : "", plain(thread_label(l->v->t, u->thread)),
                u->tally.n, time_text(u->tally.sum_ns));
     }
     if (n > SHOWN_THREADS)
@@ -182,9 +183,9 @@ static void print_place(const struct trace *t, uint32_t slice)
         const struct trace_frame *f = &t->frames[t->stack_frames[s->first + i]];
         const char *file = strrchr(trace_text(t, f->file), '/');
         file = file ? file + 1 : trace_text(t, f->file);
-        printf("%s %s", i ? " <" : "", trace_text(t, f->function));
+        printf("%s %s", i ? " <" : "", plain(trace_text(t, f->function)));
         if (*file)
-            printf(" (%s:%u)", file, f->line);
+            printf(" (%s:%u)", plain(file), f->line);
     }
     puts(s->n > SHOWN_FRAMES ? " < ..." : "");
 }
@@ -208,27 +209,59 @@ static void print_table(const struct locks *l, struct lock **order, uint32_t n)
     grid_end(&g);
 }
 
-static void print_all(struct locks *l)
+static void print_details(const struct locks *l, const struct lock *lock)
 {
-    struct lock **order = array_resize(NULL, l->nlocks, sizeof *order);
-    uint32_t n = l->nlocks < SHOWN_LOCKS ? l->nlocks : SHOWN_LOCKS;
+    uint32_t i = (uint32_t)(lock - l->locks);
+
+    printf("  0x%" PRIx64 ", %s\n", lock->address, plain(trace_text(l->v->t, lock->name)));
+    print_uses(l, i, WAITED);
+    if (!print_uses(l, i, HELD))
+        print_uses(l, i, ENDED);
+    print_place(l->v->t, lock->longest);
+}
+
+/* Held by somebody, not signalled: by the name of the call. */
+static bool is_lock(const struct locks *l, const struct lock *lock)
+{
+    static const char *const calls[] = {"mutex", "rwlock", "spin", "lock", "futex"};
+    const char *name = trace_text(l->v->t, lock->name);
+
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+        if (strncmp(name, calls[i], strlen(calls[i])) == 0)
+            return true;
+    return false;
+}
+
+/* Those that are locks, or those that are not, by time. */
+static uint32_t choose(const struct locks *l, bool locks, struct lock **order)
+{
+    uint32_t n = 0;
 
     for (uint32_t i = 0; i < l->nlocks; i++)
-        order[i] = &l->locks[i];
-    qsort(order, l->nlocks, sizeof *order, by_wait);
-    qsort(l->uses, l->nuses, sizeof *l->uses, by_use);
-    heading(l->nlocks > n ? "The %u locks that were waited for longest, of %u" : "Locks", n,
-            l->nlocks);
-    puts("  a wait lasts until its thread goes on: the time until it gets a CPU is in it");
-    print_table(l, order, n);
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t lock = (uint32_t)(order[i] - l->locks);
-        printf("  0x%" PRIx64 ", %s\n", order[i]->address, trace_text(l->v->t, order[i]->name));
-        print_uses(l, lock, WAITED);
-        if (!print_uses(l, lock, HELD))
-            print_uses(l, lock, ENDED);
-        print_place(l->v->t, order[i]->longest);
-    }
+        if (is_lock(l, &l->locks[i]) == locks)
+            order[n++] = &l->locks[i];
+    qsort(order, n, sizeof *order, by_wait);
+    return n;
+}
+
+static void print_kind(const struct locks *l, bool locks, const char *all, const char *some,
+                       uint32_t detailed)
+{
+    struct lock **order = array_resize(NULL, l->nlocks, sizeof *order);
+    uint32_t n = choose(l, locks, order), shown = n < SHOWN ? n : SHOWN;
+
+    if (n > shown)
+        heading(some, shown, n);
+    else if (n)
+        heading("%s", all);
+    if (n && locks)
+        puts("  a wait lasts until its thread goes on: the time until it gets a CPU is in it");
+    else if (n)
+        puts("  a thread with nothing to do waits in one of these: long waits may be no trouble");
+    if (n)
+        print_table(l, order, shown);
+    for (uint32_t i = 0; i < shown && i < detailed; i++)
+        print_details(l, order[i]);
     free(order);
 }
 
@@ -238,8 +271,12 @@ void print_locks(const struct trace_view *v)
 
     collect(&l);
     count_waiters(&l);
-    if (l.nlocks)
-        print_all(&l);
+    if (l.nuses)
+        qsort(l.uses, l.nuses, sizeof *l.uses, by_use);
+    print_kind(&l, true, "Locks", "The %u locks that were waited for longest, of %u", DETAILED);
+    print_kind(&l, false, "Conditions, semaphores, barriers",
+               "The %u conditions, semaphores, barriers that were waited at longest, of %u",
+               DETAILED_OTHERS);
     free(l.locks);
     free(l.uses);
     free(l.changes);

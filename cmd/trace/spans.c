@@ -158,7 +158,7 @@ static void print_slowest(const struct trace_view *v, const struct name *n)
         if (s->kind == TRACE_SLICE_TASK)
             printf(" (task %" PRIu64 ")", s->value);
         else
-            printf(" (%s)", thread_label(t, t->tracks[s->track].thread));
+            printf(" (%s)", plain(thread_label(t, t->tracks[s->track].thread)));
     }
     putchar('\n');
 }
@@ -181,7 +181,7 @@ static void print_kind(const struct trace_view *v, int kind, const char *what)
         if (n->tally.n < 2)
             continue;
         heading("%s '%s'", kind == TRACE_SLICE_TASK ? "Task" : "Region",
-                trace_text(v->t, n->string));
+                plain(trace_text(v->t, n->string)));
         print_histogram(n);
         print_slowest(v, n);
     }

@@ -36,13 +36,15 @@ static void print_overview(const struct trace_view *v)
 
     printf("%s\n", t->path);
     if (t->pid)
-        printf("  process   %s (pid %d)\n", trace_text(t, t->process_name), t->pid);
+        printf("  process   %s (pid %d)\n", plain(trace_text(t, t->process_name)), t->pid);
     print_when(t);
     printf("  length    %s\n", time_text(t->end_ns - t->start_ns));
-    printf("  events    %" PRIu64 " in %.1f MB", t->events, (double)t->file_bytes / 1e6);
+    const bool large = t->file_bytes >= 1000000;
+    printf("  events    %" PRIu64 " in %.1f %s", t->events,
+           (double)t->file_bytes / (large ? 1e6 : 1e3), large ? "MB" : "kB");
     printf(t->dropped ? ", %" PRIu64 " dropped\n" : "\n", t->dropped);
     printf("  threads   %u", t->nthreads);
-    printf(t->ncpus ? " on %u CPUs\n" : "\n", t->ncpus);
+    printf(t->ncpus == 1 ? " on one CPU\n" : t->ncpus ? " on %u CPUs\n" : "\n", t->ncpus);
     if (!t->has_sched)
         puts("  without switch records: a thread that does not wait is 'active', running or ready "
              "to run");
@@ -55,6 +57,7 @@ int summary_print(const struct trace_view *v)
 {
     print_overview(v);
     print_threads(v);
+    print_lost(v);
     print_usage(v);
     print_locks(v);
     print_spans(v);

@@ -25,6 +25,10 @@ void grid_end(struct grid *g);
 
 /* "12.3ms"; in a buffer that is used again eight calls later. */
 const char *time_text(int64_t ns);
+/* A name as it can stand in a line: without control characters, which would move a terminal's
+ * cursor or break the line, and cut after 64 characters. In a buffer that is used again eight calls
+ * later. */
+const char *plain(const char *text);
 /* A headline, with an empty line above. */
 void heading(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* As many '#' as `part` is of `whole`, at most `width`; one at least for what is not 0. */
@@ -56,6 +60,7 @@ static inline int64_t tally_mean(const struct tally *t)
 /* ---- the parts ------------------------------------------------------------------------------- */
 
 void print_threads(const struct trace_view *v); /* times.c */
+void print_lost(const struct trace_view *v);    /* lost.c: threads that never run again */
 void print_locks(const struct trace_view *v);   /* locks.c */
 void print_spans(const struct trace_view *v);   /* spans.c: tasks and regions */
 void print_usage(const struct trace_view *v);   /* usage.c: CPUs and parallelism */
