@@ -63,7 +63,7 @@ record_server() { # SECONDS FILE
     answers || start_server
     BASE_URL=$SERVER DURATION=$(($1 + 1))s scripts/load.sh >"$work/load" 2>&1 &
     load=$!
-    sleep 0.5
+    until [[ -s $work/load ]] || ! kill -0 "$load" 2>/dev/null; do sleep 0.05; done # its first line, or why there is none
     status=$(curl --silent --max-time $(($1 + 60)) --output "$work/trace" --write-out '%{http_code}' \
         "$SERVER/debug/pprof/trace?seconds=$1") || [[ $status != 000 ]] || fail "the server at $SERVER is gone"
     [[ $status == 200 ]] || fail "$SERVER/debug/pprof/trace answered $status: $(head -n 1 "$work/trace")"

@@ -10,7 +10,7 @@ run "$bench" -bench . -benchtime 1x -benchmem
 exits "runs every benchmark once" 0
 for name in Fib/impl={recursive,memo,iterative} Allocate/impl={plain,pool,arena} \
     HotMutex/impl={single,narrow,sharded,atomic} Leak/impl={leaky,joined}; do
-    like "has $name" "$out" "^Benchmark$name(-[0-9]+)? +	 +1	 +[0-9.]+ ns/op	.*[0-9]+ B/op	 +[0-9]+ allocs/op\$"
+    like "has $name" "$out" "^Benchmark$name(-[0-9]+)? +	 +1	 *[0-9.]+ ns/op	.*[0-9]+ B/op	 +[0-9]+ allocs/op\$"
 done
 like "names the package" "$out" '^pkg: c-prof-labs/bench$'
 like "says PASS" "$out" '^PASS$'
