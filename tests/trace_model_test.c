@@ -296,39 +296,66 @@ static void test_wrapped_ring(void **state)
     free(f.data);
 }
 
-/* A tid that the kernel has given out twice. */
-static void test_tid_twice(void **state)
+static void write_life(struct trace_file *f, uint64_t track, int begin_ms)
 {
-    (void)state;
-    struct trace_file f = {0};
-    tf_chunk(&f, 1, false);
-    tf_thread(&f, 11, 7, 8, "first");
-    tf_thread(&f, 12, 7, 8, "second");
-    for (int i = 0; i < 2; i++) {
-        tf_switch(&f, 1 + 10 * i, 0, 0, 0, 8);
-        tf_event(&f, (struct tf_event){.ms = 2 + 10 * i,
-                                       .track = 11u + (unsigned)i,
-                                       .type = TF_INSTANT,
-                                       .category = "thread",
-                                       .name = "start"});
-        tf_event(&f, (struct tf_event){.ms = 4 + 10 * i,
-                                       .track = 11u + (unsigned)i,
-                                       .type = TF_INSTANT,
-                                       .category = "thread",
-                                       .name = "exit"});
-        tf_switch(&f, 5 + 10 * i, 0, 8, 1, 0);
+    const struct tf_event events[] = {
+        {.ms = begin_ms + 1, .type = TF_INSTANT, .category = "thread", .name = "start"},
+        {.ms = begin_ms + 2, .type = TF_BEGIN, .name = "work"},
+        {.ms = begin_ms + 3, .type = TF_INSTANT, .category = "thread", .name = "exit"},
+    };
+    tf_switch(f, begin_ms, 0, 0, 0, 8);
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
+        struct tf_event e = events[i];
+        e.track = track;
+        tf_event(f, e);
     }
-    struct trace *t = read_file(&f);
+    tf_switch(f, begin_ms + 4, 0, 8, 1, 0);
+}
+
+static void expect_lives(struct trace_file *f)
+{
+    struct trace *t = read_file(f);
 
     assert_int_equal(t->nthreads, 2);
     for (uint32_t i = 0; i < 2; i++) {
-        assert_int_equal(t->threads[i].start_ns, at(1 + 10 * i));
-        assert_int_equal(t->threads[i].end_ns, at(5 + 10 * i));
-        assert_int_equal(t->threads[i].states.n, 1);
-        assert_int_equal(t->states[t->threads[i].states.first].kind, TRACE_RUNNING);
+        const struct trace_thread *thread = &t->threads[i];
+        assert_int_equal(thread->tid, 8);
+        assert_string_equal(trace_text(t, thread->name), "eight");
+        assert_int_equal(thread->start_ns, at(1 + 10 * i));
+        assert_int_equal(thread->end_ns, at(5 + 10 * i));
+        assert_int_equal(thread->states.n, 1);
+        assert_int_equal(t->states[thread->states.first].kind, TRACE_RUNNING);
+        const struct trace_track *track = &t->tracks[thread->track];
+        assert_int_equal(track->slices.n, 1);
+        assert_int_equal(t->slices[track->slices.first].start_ns, at(3 + 10 * i));
+        assert_int_equal(t->slices[track->slices.first].end_ns, at(4 + 10 * i));
     }
     trace_close(t);
-    free(f.data);
+    free(f->data);
+}
+
+/* A tid that the kernel has given out twice: on a track for each thread, and on one, as libprof has
+ * it, whatever comes first in the file. */
+static void test_tid_twice(void **state)
+{
+    (void)state;
+    struct trace_file two = {0}, one = {0}, reversed = {0};
+    tf_chunk(&two, 1, false);
+    tf_thread(&two, 11, 7, 8, "eight");
+    tf_thread(&two, 12, 7, 8, "eight");
+    write_life(&two, 11, 1);
+    write_life(&two, 12, 11);
+    expect_lives(&two);
+    tf_chunk(&one, 1, false);
+    tf_thread(&one, 11, 7, 8, "eight");
+    write_life(&one, 11, 1);
+    write_life(&one, 11, 11);
+    expect_lives(&one);
+    tf_chunk(&reversed, 1, false);
+    tf_thread(&reversed, 11, 7, 8, "eight");
+    write_life(&reversed, 11, 11);
+    write_life(&reversed, 11, 1);
+    expect_lives(&reversed);
 }
 
 /* The kernel does not tell when an ending thread leaves its CPU, which may be idle for long after

@@ -143,6 +143,8 @@ refuses "text" README.md "is text"
 echo '{"traceEvents": []}' >"$tmp/chrome.json"
 refuses "JSON" "$tmp/chrome.json" JSON
 refuses "a folder" "$tmp" folder
+refuses "a device that never ends" /dev/zero 'is a device; expected a trace file, or a pipe'
+refuses "a device that is empty" /dev/null 'is a device'
 refuses "no file" "$tmp/nowhere" "No such file"
 "$trace" -pprof=sync -o "$tmp/sync.pprof" "$story"
 refuses "a profile" "$tmp/sync.pprof" 'pprof'

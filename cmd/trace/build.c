@@ -75,10 +75,7 @@ static void note_thread(struct trace *t, const struct trace_slice *s, int kind)
     if (i == TRACE_NONE)
         return;
     struct trace_thread *thread = &t->threads[i];
-    if (kind == TRACE_INSTANT_START && thread->started) {
-        thread->exited = false; /* its tid has been given out again: the two are one here */
-        thread->end_ns = INT64_MAX;
-    } else if (kind == TRACE_INSTANT_START) {
+    if (kind == TRACE_INSTANT_START) { /* the only one: reuse.c */
         thread->started = true;
         thread->start_ns = s->start_ns;
         thread->start_function = s->holder;

@@ -21,7 +21,7 @@ enum { TREE_PROCESSES = 1, TREE_THREADS };
 enum { TREE_PROCESS_PID = 1, TREE_PROCESS_CMDLINE = 3 };
 enum { TREE_THREAD_TID = 1, TREE_THREAD_NAME, TREE_THREAD_TGID };
 
-static uint32_t add_thread(struct reader *r, int32_t tid)
+uint32_t add_thread(struct reader *r, int32_t tid)
 {
     struct trace *t = r->t;
 

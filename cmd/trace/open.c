@@ -108,7 +108,7 @@ static struct trace *open_packed(const char *path, progress_fn *progress,
     if (err) {
         snprintf(error, TRACE_ERROR_BYTES, "%s",
                  err == -EILSEQ  ? "its gzip stream is damaged or cut short"
-                 : err == -EFBIG ? "unpacked, it does not fit into memory"
+                 : err == -EFBIG ? "read to its end, or unpacked, it does not fit into memory"
                                  : strerror(-err));
         return NULL;
     }
@@ -143,6 +143,9 @@ static struct trace *open_fd(int fd, const char *path, progress_fn *progress,
         snprintf(error, TRACE_ERROR_BYTES, "%s", strerror(errno));
     else if (S_ISDIR(st.st_mode))
         snprintf(error, TRACE_ERROR_BYTES, "is a folder; expected a trace file");
+    else if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) /* some of them never end */
+        snprintf(error, TRACE_ERROR_BYTES,
+                 "is a device; expected a trace file, or a pipe that carries one");
     else if (!S_ISREG(st.st_mode) || (pread(fd, magic, 2, 0) == 2 && is_gzip(magic, 2)))
         return open_packed(path, progress, error); /* a pipe is read to its end as well */
     else if (st.st_size == 0)

@@ -305,6 +305,7 @@ void reader_end(struct reader *r)
 {
     drop_misdated(r);
     set_span(r);
+    split_threads(r);
     build_slices(r);
     collect_notices(r);
     build_runs(r);

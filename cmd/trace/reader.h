@@ -166,6 +166,8 @@ uint32_t read_inline_stack(struct reader *r, struct message m);
 void read_track_descriptor(struct reader *r, struct message m);
 void read_process_tree(struct reader *r, struct message m);
 uint32_t track_of(struct reader *r, uint64_t uuid);
+/* Another thread with this tid, later than those that have it already. */
+uint32_t add_thread(struct reader *r, int32_t tid);
 /* The thread that has this tid at this moment; made when there is none. tid 0: NONE. */
 uint32_t thread_at(struct reader *r, int32_t tid, int64_t ns);
 
@@ -174,9 +176,10 @@ uint32_t thread_at(struct reader *r, int32_t tid, int64_t ns);
 void read_track_event(struct reader *r, struct sequence *s, int64_t ns, struct message m);
 void read_ftrace(struct reader *r, struct sequence *s, struct message m);
 
-/* ---- misdated.c, build.c, flow.c, sched.c, state.c: in this order ---------------------------- */
+/* ---- misdated.c, reuse.c, build.c, flow.c, sched.c, state.c: in this order ------------------- */
 
 void drop_misdated(struct reader *r);
+void split_threads(struct reader *r);
 void build_slices(struct reader *r);
 void build_flows(struct reader *r);
 void build_tasks(struct reader *r);
