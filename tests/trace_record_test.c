@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <sys/syscall.h>
@@ -252,6 +253,28 @@ static void *fight(void *arg)
     return arg;
 }
 
+static bool is_waiting(const struct prof_thread *t, int kind, int tasks)
+{
+    struct prof_task task;
+    return atomic_load(&t->wait_kind) == kind &&
+           prof_task_read(tasks, atomic_load(&t->tid), &task) && task.state == 'S';
+}
+
+/* Until that many threads sleep in such a wait, however busy the machine is; for 20 s at most. */
+static void until_waiting(size_t threads, int kind)
+{
+    int64_t end_ns = prof_now_ns() + INT64_C(20000000000);
+    prof_enter(); /* this is no part of what is traced */
+    int tasks = prof_tasks_open();
+    for (size_t n = 0; n < threads && prof_now_ns() < end_ns; sched_yield()) {
+        n = 0;
+        for (struct prof_thread *t = prof_threads_first(); t; t = t->next)
+            n += is_waiting(t, kind, tasks);
+    }
+    close(tasks);
+    prof_leave();
+}
+
 /* Whoever held the lock or ended a wait is a thread of the program's. */
 static void test_every_lock_wait_has_its_holder(void **state)
 {
@@ -262,7 +285,7 @@ static void test_every_lock_wait_has_its_holder(void **state)
     pthread_mutex_lock(&mutex); /* so that there is a wait on any machine */
     for (int i = 0; i < 4; i++)
         pthread_create(&threads[i], NULL, fight, NULL);
-    trace_pause_ms(30);
+    until_waiting(4, PROF_WAIT_MUTEX);
     pthread_mutex_unlock(&mutex);
     for (int i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
@@ -324,7 +347,7 @@ static void test_rwlocks(void **state)
             trace_begin(fd, NULL);
             (held_by_writer ? pthread_rwlock_wrlock : pthread_rwlock_rdlock)(&rwlock);
             pthread_create(&thread, NULL, wait_for_lock, write ? &rwlock : NULL);
-            trace_pause_ms(30);
+            until_waiting(1, PROF_WAIT_RWLOCK);
             pthread_rwlock_unlock(&rwlock);
             pthread_join(thread, NULL);
             struct trace *t = trace_end(fd);
@@ -351,7 +374,7 @@ static void test_condition_variables(void **state)
         ready = false;
         trace_begin(fd, NULL);
         pthread_create(&thread, NULL, wait_for_signal, NULL);
-        trace_pause_ms(30);
+        until_waiting(1, PROF_WAIT_COND);
         pthread_mutex_lock(&mutex);
         ready = true;
         (all ? pthread_cond_broadcast : pthread_cond_signal)(&condition);
@@ -381,7 +404,7 @@ static void *wait_at_barrier(void *arg)
 
 static void *last(void *arg)
 {
-    trace_pause_ms(30);
+    until_waiting(1, PROF_WAIT_JOIN);
     return arg;
 }
 
@@ -395,10 +418,10 @@ static void test_semaphores_barriers_and_joins(void **state)
     trace_begin(fd, NULL);
     pthread_create(&poster, NULL, wait_for_post, NULL);
     pthread_create(&arriver, NULL, wait_at_barrier, NULL);
-    trace_pause_ms(30);
+    until_waiting(1, PROF_WAIT_SEMAPHORE);
+    until_waiting(1, PROF_WAIT_BARRIER);
     sem_post(&semaphore);
     pthread_barrier_wait(&barrier);
-    trace_pause_ms(30);
     pthread_join(poster, NULL);
     pthread_join(arriver, NULL);
     pthread_create(&ender, NULL, last, NULL);
@@ -457,13 +480,13 @@ static void test_waits_that_began_before_or_end_after(void **state)
     int fd = trace_file_new();
     sem_init(&semaphore, 0, 0);
     pthread_create(&early, NULL, wait_for_post, NULL);
-    trace_pause_ms(30);
+    until_waiting(1, PROF_WAIT_SEMAPHORE);
     trace_begin(fd, NULL);
     trace_pause_ms(10);
     sem_post(&semaphore);
     pthread_join(early, NULL);
     pthread_create(&late, NULL, wait_for_post, NULL);
-    trace_pause_ms(30);
+    until_waiting(1, PROF_WAIT_SEMAPHORE);
     struct trace *t = trace_end(fd);
     sem_post(&semaphore);
     pthread_join(late, NULL);
