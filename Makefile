@@ -108,9 +108,11 @@ define archive
 	@mkdir -p $(@D)
 	$(Q)rm -f $@ && ar rcs $@ $(parts)
 endef
-# What starts by itself when it is preloaded has no place in a program that links libprof.a.
+# What starts by itself when it is preloaded has no place in a program that links libprof.a. The section: prof/twin.c.
+text := .text .text.unlikely .text.hot .text.startup .text.exit
 $(libprof): $(call obj,$(filter-out $(pre_src),$(prof_src))) $(B)/sources
 	$(archive)
+	$(Q)objcopy $(foreach s,$(text),--rename-section $s=prof_text) $@
 $(liblabs): $(call obj,$(labs_src)) $(B)/sources
 	$(archive)
 $(libbench): $(call obj,$(bench_src)) $(B)/sources

@@ -78,6 +78,7 @@ static void start_at_hook(struct prof_dump_thread *t, const struct prof_thread *
             t->npcs -= i - 1;
             memmove(t->pcs, t->pcs + i - 1, (size_t)t->npcs * sizeof t->pcs[0]);
             t->pcs[0] = self->wait_here;
+            t->npcs = 1 + prof_twin_skip(t->pcs + 1, t->npcs - 1);
             return;
         }
 }
@@ -251,6 +252,8 @@ static void look_from_outside(struct prof_dump_thread *t, int tasks)
     t->npcs = prof_stack_outside(&o, t->pcs, PROF_MAX_FRAMES - 1, &t->whole);
     if (t->npcs == 0)
         return;
+    if (o.hook_frame)
+        t->npcs = 1 + prof_twin_skip(t->pcs + 1, t->npcs - 1);
     prof_call_read(tasks, t->tid, &later);
     if (later.nr != t->call.nr || later.sp != t->call.sp || later.pc != t->call.pc)
         t->npcs = t->whole = 0;

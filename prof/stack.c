@@ -66,7 +66,7 @@ __attribute__((noinline)) int prof_stack(uintptr_t *pcs, int max, const void *fr
         n = walk_with_libgcc(pcs, max, back);
     if (n == 0) /* the walk did not get that far: one frame is better than none */
         pcs[n++] = back - 1;
-    return n;
+    return prof_twin_skip(pcs, n);
 }
 
 static struct prof_registers interrupted(const ucontext_t *uc)

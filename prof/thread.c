@@ -204,7 +204,7 @@ struct prof_thread *prof_thread_register_in_hook(void)
 
 /* ---- pthread_create -------------------------------------------------------------------------- */
 
-struct birth {
+struct birth { /* the routine comes first: prof_twin_start_routine */
     void *(*start_routine)(void *);
     void *arg;
     const struct prof_labels *labels;
@@ -222,6 +222,7 @@ static void discard(struct birth *b)
 static void *thread_main(void *arg)
 {
     struct birth b = *(struct birth *)arg;
+    void *routine = prof_twin_start_routine(b.start_routine, b.arg);
     struct prof_thread *t = prof_self();
     if (prof_trace_on())
         born_ns = prof_now_ns();
@@ -230,12 +231,12 @@ static void *thread_main(void *arg)
          * readable. */
         t->stack_end = (uintptr_t)__builtin_frame_address(0) + 1024;
         atomic_store_explicit(&t->labels, b.labels, memory_order_release);
-        atomic_store_explicit(&t->start_routine, (void *)b.start_routine, memory_order_relaxed);
+        atomic_store_explicit(&t->start_routine, routine, memory_order_relaxed);
         atomic_store_explicit(&t->creator, b.creator, memory_order_release);
     }
     prof_crash_thread_start();
     if (prof_trace_on())
-        prof_event_thread_start((void *)b.start_routine, b.creator, b.creator_tid);
+        prof_event_thread_start(routine, b.creator, b.creator_tid);
     discard(arg);
     return b.start_routine(b.arg); /* a tail call: no frame of ours stays on the thread's stack */
 }
@@ -440,6 +441,7 @@ static void init_once(void)
 {
     prof_enter();
     real_pthread_create = (typeof(real_pthread_create))dlsym(RTLD_NEXT, "pthread_create");
+    prof_twin_find(thread_main);
     if (pthread_key_create(&exit_key, on_thread_exit) == 0)
         atomic_store_explicit(&exit_key_made, true, memory_order_release);
     uintptr_t warm[4]; /* the unwinder's first call resolves symbols and fills its tables */
