@@ -140,6 +140,8 @@ libs_gperftools_test := -lprofiler
 libs_gc_test := -lgc
 libs_gc_trace_test := -lgc
 libs_benchstat := -Wl,--as-needed -lpcre2-8
+# It is gone before anybody could look: without libprof and its libraries it starts in half the time.
+$(BIN)/benchstat: parts = $(filter-out $(libprof),$(filter %.o %.a,$^))
 
 # Debian's go tool pprof disassembles a program only where its addresses are those of the file.
 FIXED := $(if $(SAN),,-no-pie)

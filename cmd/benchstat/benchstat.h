@@ -50,6 +50,19 @@ static inline bool str_prefix(str s, str prefix)
     return s.n >= prefix.n && __builtin_memcmp(s.s, prefix.s, prefix.n) == 0;
 }
 
+// What exists once. The hash stands beside the pointer: most of memory need not be looked at.
+struct interned {
+    struct interned_slot {
+        uint64_t hash;
+        void *entry;
+    } * slots;
+    size_t used, size;
+};
+typedef bool interned_is(const void *entry, const void *wanted, size_t n);
+// The place of the entry that is the wanted one; or the one for it, to be stored there: it is NULL.
+void **interned_at(struct interned *t, uint64_t hash, interned_is *is, const void *wanted,
+                   size_t n);
+
 // A map from a pair of pointers to a pointer; NULL means absent.
 struct map {
     struct map_slot *slots;
@@ -205,15 +218,20 @@ struct field {
 
 struct key {
     struct projection *projection;
-    size_t rank; // position among the sorted keys of the table being built
+    const struct table *listed; // the last table that has listed it
+    size_t rank;                // its position there, once it is sorted
     size_t n;
     const struct word *values[]; // by field index; trailing empty ones are cut off
 };
 
-// Distinct keys, in the order in which they appeared until they are sorted.
-struct key_set {
+struct key_list {
     struct key **keys;
     size_t n;
+};
+
+// Distinct keys, in the order in which they appeared.
+struct key_set {
+    struct key_list list;
     struct map seen;
 };
 
@@ -224,8 +242,7 @@ struct projection {
     size_t n_fields;
     struct field *unit;
     const struct word **row; // the key under construction
-    struct key **table;      // all keys, hashed
-    size_t n_keys, table_size;
+    struct interned keys;
     struct field **flat; // the fields with .config spread out, in comparison order
     size_t n_flat;
     struct map config_fields;
@@ -247,6 +264,7 @@ void projection_fill(struct projection *p, const struct result *r);
 struct key *key_of_row(struct projection *p);
 const struct word *key_get(const struct key *k, const struct field *f);
 str key_label(const struct key *k);
+void key_list_add(struct key_list *list, struct key *k);
 void key_set_add(struct key_set *set, struct key *k);
 void projection_flatten(struct projection *p);
 bool key_less(const struct key *a, const struct key *b);
@@ -319,8 +337,8 @@ struct table {
     struct cell **cells; // by row, then by column, once table_finish has run
     size_t n_cells, cells_capacity;
     struct map cell_of;
-    struct key_set rows, col_keys;
-    size_t *row_start; // cells of row i: row_start[i] to row_start[i + 1]
+    struct key_list rows, col_keys; // sorted, once table_finish has run
+    size_t *row_start;              // cells of row i: row_start[i] to row_start[i + 1]
     struct column *cols;
     size_t n_cols;
 };

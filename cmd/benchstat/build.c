@@ -85,8 +85,6 @@ static struct cell *cell_for(struct table *t, struct key *row, struct key *col)
     c->row = row;
     c->col = col;
     *slot = c;
-    key_set_add(&t->rows, row);
-    key_set_add(&t->col_keys, col);
     if (t->n_cells == t->cells_capacity) {
         t->cells_capacity = t->cells_capacity * 2 + 16;
         t->cells = mem_grow(t->cells, t->cells_capacity * sizeof *t->cells);

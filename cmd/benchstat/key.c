@@ -11,34 +11,18 @@
 
 // ---- interning ------------------------------------------------------------------------------
 
-static size_t row_hash(const struct word *const *values, size_t n)
+static uint64_t row_hash(const struct word *const *values, size_t n)
 {
     uint64_t h = n;
     for (size_t i = 0; i < n; i++)
         h = (h ^ values[i]->hash) * UINT64_C(0x9E3779B97F4A7C15) + (h >> 31);
-    return (size_t)(h ^ h >> 29);
+    return h ^ h >> 29;
 }
 
-static struct key **slot_of(struct projection *p, const struct word *const *values, size_t n)
+static bool key_is(const void *entry, const void *values, size_t n)
 {
-    size_t at = row_hash(values, n) & (p->table_size - 1);
-    for (; p->table[at]; at = (at + 1) & (p->table_size - 1)) {
-        struct key *k = p->table[at];
-        if (k->n == n && (n == 0 || memcmp(k->values, values, n * sizeof *values) == 0))
-            break;
-    }
-    return &p->table[at];
-}
-
-static void grow_table(struct projection *p)
-{
-    struct key **old = p->table;
-    size_t old_size = p->table_size;
-    p->table_size = old_size ? old_size * 2 : 64;
-    p->table = mem_alloc(p->table_size * sizeof *p->table);
-    for (size_t i = 0; i < old_size; i++)
-        if (old[i])
-            *slot_of(p, old[i]->values, old[i]->n) = old[i];
+    const struct key *k = entry;
+    return k->n == n && (n == 0 || memcmp(k->values, values, n * sizeof *k->values) == 0);
 }
 
 // Remember in which order the values of each field were seen. The fields below .config do not
@@ -60,9 +44,7 @@ struct key *key_of_row(struct projection *p)
     size_t n = p->n_fields;
     while (n > 0 && p->row[n - 1]->n == 0)
         n--; // a key is the same before and after its projection has grown
-    if (p->n_keys * 2 >= p->table_size)
-        grow_table(p);
-    struct key **slot = slot_of(p, p->row, n);
+    void **slot = interned_at(&p->keys, row_hash(p->row, n), key_is, p->row, n);
     if (*slot)
         return *slot;
     struct key *k = mem_alloc(sizeof *k + n * sizeof *k->values);
@@ -71,19 +53,21 @@ struct key *key_of_row(struct projection *p)
     if (n)
         memcpy(k->values, p->row, n * sizeof *k->values);
     observe(p, k);
-    p->n_keys++;
     return *slot = k;
+}
+
+void key_list_add(struct key_list *list, struct key *k)
+{
+    if ((list->n & (list->n - 1)) == 0)
+        list->keys = mem_grow(list->keys, (list->n * 2 + 1) * sizeof *list->keys);
+    list->keys[list->n++] = k;
 }
 
 void key_set_add(struct key_set *set, struct key *k)
 {
     void **seen = map_at(&set->seen, k, NULL);
-    if (*seen)
-        return;
-    *seen = k;
-    if ((set->n & (set->n - 1)) == 0)
-        set->keys = mem_grow(set->keys, (set->n * 2 + 1) * sizeof *set->keys);
-    set->keys[set->n++] = k;
+    if (!*seen)
+        key_list_add(&set->list, *seen = k);
 }
 
 // ---- reading a key --------------------------------------------------------------------------

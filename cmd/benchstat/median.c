@@ -63,22 +63,29 @@ static struct interval approximate_interval(size_t n, double confidence)
     return ci;
 }
 
-struct interval median_interval(size_t n, double confidence)
+static struct interval interval_for(size_t n, double confidence)
 {
-    static struct interval last;
-    static size_t last_n;
-    static double last_confidence = -1;
-    if (n == last_n && confidence == last_confidence)
-        return last;
     struct interval ci = {0, (long)n + 1, 1};
     if (!(confidence >= 1))
         ci = n <= EXACT_LIMIT ? exact_interval((int)n, confidence)
                               : approximate_interval(n, confidence);
     ci.lo = ci.lo < 0 ? 0 : ci.lo;
     ci.hi = ci.hi > (long)n + 1 ? (long)n + 1 : ci.hi;
-    last_n = n;
-    last_confidence = confidence;
-    return last = ci;
+    return ci;
+}
+
+// Most samples are of few sizes.
+struct interval median_interval(size_t n, double confidence)
+{
+    static struct known {
+        double confidence;
+        size_t n;
+        struct interval ci;
+    } known[2 * EXACT_LIMIT];
+    struct known *k = &known[n % (2 * EXACT_LIMIT)];
+    if (k->n != n || k->confidence != confidence)
+        *k = (struct known){confidence, n, interval_for(n, confidence)};
+    return k->ci;
 }
 
 const char *median_samples_needed(double confidence, int *n)

@@ -8,7 +8,7 @@
 
 // ---- sorting --------------------------------------------------------------------------------
 
-enum { INSERTION_LIMIT = 32 };
+enum { INSERTION_LIMIT = 32, MANY = 4096, MOST_DIGIT_BITS = 11 };
 
 static void sort_few(double *x, size_t n)
 {
@@ -43,60 +43,82 @@ static double from_ordered(uint64_t key)
     return key ? x : NAN;
 }
 
-// One pass of a radix sort by the byte at shift; false if all are equal there.
-static bool radix_pass(const uint64_t *from, uint64_t *to, size_t n, int shift)
+struct keys {
+    uint64_t *key, *room; // minus the least of them
+    size_t n;
+};
+
+static void radix_pass(struct keys *k, int shift, int digit_bits)
 {
-    size_t count[256] = {0}, at = 0;
-    for (size_t i = 0; i < n; i++)
-        count[from[i] >> shift & 0xFF]++;
-    if (count[from[0] >> shift & 0xFF] == n)
-        return false;
-    for (int i = 0; i < 256; i++) {
-        size_t c = count[i];
-        count[i] = at;
-        at += c;
+    size_t start[1 << MOST_DIGIT_BITS], at = 0, mask = ((size_t)1 << digit_bits) - 1;
+    memset(start, 0, (mask + 1) * sizeof *start);
+    for (size_t i = 0; i < k->n; i++)
+        start[k->key[i] >> shift & mask]++;
+    for (size_t i = 0; i <= mask; i++) {
+        size_t count = start[i];
+        start[i] = at;
+        at += count;
+    }
+    for (size_t i = 0; i < k->n; i++)
+        k->room[start[k->key[i] >> shift & mask]++] = k->key[i];
+    uint64_t *swap = k->key;
+    k->key = k->room;
+    k->room = swap;
+}
+
+static void radix_sort(struct keys *k, int from_bit, int to_bit, int digit_bits)
+{
+    for (int shift = from_bit; shift < to_bit; shift += digit_bits)
+        radix_pass(k, shift, digit_bits);
+}
+
+// Whether an insertion sort has little left to do where keys are sorted but for their lower bits.
+static bool nearly_sorted(const struct keys *k, int lower_bits)
+{
+    size_t moves = 0, run = 0; // of keys whose upper bits are equal
+    uint64_t most = k->key[0];
+    for (size_t i = 1; i < k->n && moves <= k->n; i++) {
+        run = (k->key[i] ^ k->key[i - 1]) >> lower_bits == 0 ? run + 1 : 0;
+        moves += k->key[i] < most ? run : 0;
+        most = k->key[i] > most ? k->key[i] : most;
+    }
+    return moves <= k->n;
+}
+
+// Two digits of the bits that differ tell most values apart, and what they leave is next to its
+// place; unless the values are very close together.
+static void sort_keys(struct keys *k, uint64_t most)
+{
+    int digit_bits = k->n < MANY ? 8 : MOST_DIGIT_BITS;
+    int bits = 64 - (most ? __builtin_clzll(most) : 64);
+    int lower = bits > 2 * digit_bits ? bits - 2 * digit_bits : 0;
+    radix_sort(k, lower, bits, digit_bits);
+    if (lower > 0 && !nearly_sorted(k, lower))
+        radix_sort(k, 0, bits, digit_bits);
+}
+
+static void sort_many(double *x, size_t n)
+{
+    struct keys k = {.key = mem_grow(NULL, 2 * n * sizeof *k.key), .n = n};
+    uint64_t *both = k.key, least = UINT64_MAX, most = 0;
+    k.room = both + n;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t key = k.key[i] = to_ordered(x[i]);
+        least = key < least ? key : least;
+        most = key > most ? key : most;
     }
     for (size_t i = 0; i < n; i++)
-        to[count[from[i] >> shift & 0xFF]++] = from[i];
-    return true;
-}
-
-// Sort by the bytes from the given bit on, from the lowest; returns where the result is.
-static uint64_t *radix_sort(uint64_t *keys, uint64_t *room, size_t n, int first_bit)
-{
-    for (int shift = first_bit; shift < 64; shift += 8)
-        if (radix_pass(keys, room, n, shift)) {
-            uint64_t *swap = keys;
-            keys = room;
-            room = swap;
-        }
-    return keys;
-}
-
-// The upper half of a double tells most values apart, and what it leaves is next to its place;
-// unless they are very close together.
-static uint64_t *sort_keys(uint64_t *keys, uint64_t *room, size_t n)
-{
-    uint64_t *half_sorted = radix_sort(keys, room, n, 32);
-    size_t alike = 0;
-    for (size_t i = 1; i < n; i++)
-        alike += (half_sorted[i] ^ half_sorted[i - 1]) >> 32 == 0;
-    if (alike <= INSERTION_LIMIT + n / 64)
-        return half_sorted;
-    return radix_sort(half_sorted, half_sorted == keys ? room : keys, n, 0);
+        k.key[i] -= least;
+    sort_keys(&k, most - least);
+    for (size_t i = 0; i < n; i++)
+        x[i] = from_ordered(k.key[i] + least);
+    free(both);
 }
 
 void sort_values(double *x, size_t n)
 {
-    if (n > INSERTION_LIMIT) {
-        uint64_t *keys = mem_grow(NULL, 2 * n * sizeof *keys);
-        for (size_t i = 0; i < n; i++)
-            keys[i] = to_ordered(x[i]);
-        const uint64_t *sorted = sort_keys(keys, keys + n, n);
-        for (size_t i = 0; i < n; i++)
-            x[i] = from_ordered(sorted[i]);
-        free(keys);
-    }
+    if (n > INSERTION_LIMIT)
+        sort_many(x, n);
     sort_few(x, n);
 }
 

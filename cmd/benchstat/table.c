@@ -20,8 +20,19 @@ static int by_position(const void *a, const void *b)
     return x->col->rank < y->col->rank ? -1 : x->col->rank > y->col->rank;
 }
 
+static void list_once(const struct table *t, struct key_list *list, struct key *k)
+{
+    if (k->listed != t)
+        key_list_add(list, k);
+    k->listed = t;
+}
+
 static void lay_out(struct table *t)
 {
+    for (size_t i = 0; i < t->n_cells; i++) {
+        list_once(t, &t->rows, t->cells[i]->row);
+        list_once(t, &t->col_keys, t->cells[i]->col);
+    }
     keys_sort(t->rows.keys, t->rows.n);
     keys_sort(t->col_keys.keys, t->col_keys.n);
     t->n_cols = t->col_keys.n;
@@ -71,6 +82,17 @@ static const struct word *need_samples(const char *relation, int n, const char *
     return word_z(mem_format("need %s %d samples %s level %s", relation, n, why, number_v(level)));
 }
 
+static const struct word *unbounded_warning(double confidence)
+{
+    static const struct word *warning; // there is one confidence
+    if (!warning) {
+        int need;
+        const char *relation = median_samples_needed(confidence, &need);
+        warning = need_samples(relation, need, "for confidence interval at", confidence);
+    }
+    return warning;
+}
+
 static void summarize_median(struct cell *c, double confidence)
 {
     struct interval ci = median_interval(c->n, confidence);
@@ -78,11 +100,21 @@ static void summarize_median(struct cell *c, double confidence)
     c->lo = ci.lo < 1 ? -INFINITY : c->values[ci.lo - 1];
     c->hi = ci.hi > (long)c->n ? INFINITY : c->values[ci.hi - 1];
     c->confidence = ci.confidence;
-    if (isinf(c->lo) || isinf(c->hi)) {
-        int need;
-        const char *relation = median_samples_needed(confidence, &need);
-        c->summary_warning = need_samples(relation, need, "for confidence interval at", confidence);
-    }
+    if (isinf(c->lo) || isinf(c->hi))
+        c->summary_warning = unbounded_warning(confidence);
+}
+
+// Could n samples have shown a difference at all? NULL: they could.
+static const struct word *undetectable_warning(size_t n, double alpha)
+{
+    static const struct word *warning; // there is one alpha
+    int need;
+    const char *relation = u_test_samples_needed(alpha, &need);
+    if (n >= (size_t)need)
+        return NULL;
+    if (!warning)
+        warning = need_samples(relation, need, "to detect a difference at alpha", alpha);
+    return warning;
 }
 
 static void compare(struct cell *c, double alpha)
@@ -93,12 +125,7 @@ static void compare(struct cell *c, double alpha)
         c->p = 1;
         c->compare_warning = word_z(error);
     } else if (c->p > alpha) {
-        // Could this many samples have shown a difference at all?
-        int need;
-        const char *relation = u_test_samples_needed(alpha, &need);
-        if (c->n < (size_t)need && c->base->n < (size_t)need)
-            c->compare_warning =
-                need_samples(relation, need, "to detect a difference at alpha", alpha);
+        c->compare_warning = undetectable_warning(c->n > c->base->n ? c->n : c->base->n, alpha);
     }
 }
 
@@ -111,9 +138,9 @@ static const struct word *vary_warning(const struct cell *c, const struct projec
     for (size_t i = 0; i < residue->n_flat; i++) {
         const struct field *f = residue->flat[i];
         size_t j = 1;
-        while (j < c->rests->n && key_get(c->rests->keys[j], f) == key_get(c->rest, f))
+        while (j < c->rests->list.n && key_get(c->rests->list.keys[j], f) == key_get(c->rest, f))
             j++;
-        if (j == c->rests->n)
+        if (j == c->rests->list.n)
             continue;
         message = mem_join((str[]){message, separator, {f->name->s, f->name->n}}, 3);
         separator = STR(", ");

@@ -27,18 +27,26 @@ static void out_of_memory(void)
     exit(1);
 }
 
-// Zeroed; the arena keeps a pointer to it in its first bytes.
+static size_t round_up(size_t n, size_t unit)
+{
+    return (n + unit - 1) / unit * unit;
+}
+
+// Zeroed; the arena keeps a pointer to it in its first bytes. Of a large one, calloc clears
+// nothing, and the kernel only what is used.
 static void *new_block(size_t bytes)
 {
-    struct block *b = NULL;
-    if (bytes < HUGE_PAGE_BYTES) {
-        b = calloc(1, bytes);
-    } else if ((b = aligned_alloc(HUGE_PAGE_BYTES, bytes))) {
-        madvise(b, bytes, MADV_HUGEPAGE);
-        memset(b, 0, bytes);
-    }
-    if (!b)
+    bool huge = bytes >= HUGE_PAGE_BYTES;
+    if (huge)
+        bytes = round_up(bytes, HUGE_PAGE_BYTES);
+    uintptr_t p = (uintptr_t)calloc(1, bytes + (huge ? HUGE_PAGE_BYTES : 0));
+    if (!p)
         out_of_memory();
+    if (huge) {
+        p = round_up(p, HUGE_PAGE_BYTES);
+        madvise((void *)p, bytes, MADV_HUGEPAGE);
+    }
+    struct block *b = (struct block *)p;
     b->older = blocks;
     blocks = b;
     return (char *)b + ALIGN_BYTES;
@@ -46,15 +54,13 @@ static void *new_block(size_t bytes)
 
 void *mem_alloc(size_t bytes)
 {
-    bytes = (bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
-    if (bytes > FIRST_BLOCK_BYTES / 4)
-        return new_block(ALIGN_BYTES + bytes < HUGE_PAGE_BYTES
-                             ? ALIGN_BYTES + bytes
-                             : (bytes / HUGE_PAGE_BYTES + 1) * HUGE_PAGE_BYTES);
+    size_t block_bytes = blocks ? HUGE_PAGE_BYTES : FIRST_BLOCK_BYTES;
+    bytes = round_up(bytes, ALIGN_BYTES);
+    if (bytes > block_bytes / 2)
+        return new_block(bytes + ALIGN_BYTES);
     if (bytes > arena_left) {
-        size_t size = blocks ? HUGE_PAGE_BYTES : FIRST_BLOCK_BYTES;
-        arena_next = new_block(size);
-        arena_left = size - ALIGN_BYTES;
+        arena_next = new_block(block_bytes);
+        arena_left = block_bytes - ALIGN_BYTES;
     }
     void *p = arena_next;
     arena_next += bytes;
@@ -97,9 +103,6 @@ str mem_join(const str *parts, size_t n)
 
 // ---- words: an open-addressed table of pointers ---------------------------------------------
 
-static struct word **words;
-static size_t n_words, words_size;
-
 static uint64_t mix(uint64_t h, uint64_t x)
 {
     h = (h ^ x) * UINT64_C(0x9E3779B97F4A7C15);
@@ -121,40 +124,53 @@ static uint64_t hash_bytes(str s)
     return mix(h, x);
 }
 
-static void words_resize(size_t size)
+static void interned_resize(struct interned *t)
 {
-    struct word **old = words;
-    size_t old_size = words_size;
-    words = mem_alloc(size * sizeof *words);
-    words_size = size;
-    for (size_t i = 0; i < old_size; i++) {
-        if (!old[i])
+    struct interned old = *t;
+    t->size = old.size ? old.size * 2 : 64;
+    t->slots = mem_alloc(t->size * sizeof *t->slots);
+    for (size_t i = 0; i < old.size; i++) {
+        if (!old.slots[i].entry)
             continue;
-        size_t at = old[i]->hash & (size - 1);
-        while (words[at])
-            at = (at + 1) & (size - 1);
-        words[at] = old[i];
+        size_t at = old.slots[i].hash & (t->size - 1);
+        while (t->slots[at].entry)
+            at = (at + 1) & (t->size - 1);
+        t->slots[at] = old.slots[i];
     }
+}
+
+void **interned_at(struct interned *t, uint64_t hash, interned_is *is, const void *wanted, size_t n)
+{
+    if (t->used * 3 >= t->size * 2)
+        interned_resize(t);
+    size_t at = hash & (t->size - 1);
+    for (; t->slots[at].entry; at = (at + 1) & (t->size - 1))
+        if (t->slots[at].hash == hash && is(t->slots[at].entry, wanted, n))
+            return &t->slots[at].entry;
+    t->slots[at].hash = hash;
+    t->used++;
+    return &t->slots[at].entry;
+}
+
+static bool word_is(const void *entry, const void *s, size_t n)
+{
+    const struct word *w = entry;
+    return w->n == n && memcmp(w->s, s, n) == 0;
 }
 
 const struct word *word_of(str s)
 {
-    if (n_words * 2 >= words_size)
-        words_resize(words_size ? words_size * 2 : 1024);
+    static struct interned words;
     uint64_t hash = hash_bytes(s);
-    size_t at = hash & (words_size - 1);
-    for (; words[at]; at = (at + 1) & (words_size - 1)) {
-        struct word *w = words[at];
-        if (w->hash == hash && w->n == s.n && memcmp(w->s, s.s, s.n) == 0)
-            return w;
-    }
+    void **slot = interned_at(&words, hash, word_is, s.s, s.n);
+    if (*slot)
+        return *slot;
     struct word *w = mem_alloc(sizeof *w + s.n + sizeof(uint64_t)); // readable in whole words
     w->hash = hash;
     w->n = s.n;
     if (s.n)
         memcpy(w->s, s.s, s.n);
-    n_words++;
-    return words[at] = w;
+    return *slot = w;
 }
 
 const struct word *word_z(const char *s)
