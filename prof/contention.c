@@ -17,12 +17,19 @@ static struct {
     struct prof_waiter *oldest, *newest;
 } lists[PROF_CONTENTION_LISTS];
 
-_Atomic uint32_t prof_contention_waiters[PROF_CONTENTION_LISTS];
+_Atomic uint32_t prof_contention_waiters[PROF_CONTENTION_LISTS]; /* each changed by who holds the
+                                                                    list's lock */
 
-static _Atomic int64_t fraction;
+static _Atomic int64_t fraction, charged_from_ns; /* since when it has not been 0 */
 static struct prof_bucket_table buckets;
 
 /* ---- lists of waiters ------------------------------------------------------------------------ */
+
+static void count_locked(unsigned i, uint32_t more)
+{
+    uint32_t n = atomic_load_explicit(&prof_contention_waiters[i], memory_order_relaxed);
+    atomic_store_explicit(&prof_contention_waiters[i], n + more, memory_order_relaxed);
+}
 
 static void append_locked(unsigned i, struct prof_waiter *w, const void *object)
 {
@@ -31,7 +38,7 @@ static void append_locked(unsigned i, struct prof_waiter *w, const void *object)
     *(w->previous ? &w->previous->next : &lists[i].oldest) = w;
     lists[i].newest = w;
     atomic_store_explicit(&w->object, object, memory_order_relaxed);
-    atomic_fetch_add_explicit(&prof_contention_waiters[i], 1, memory_order_relaxed);
+    count_locked(i, 1);
 }
 
 static void remove_locked(unsigned i, struct prof_waiter *w)
@@ -39,7 +46,7 @@ static void remove_locked(unsigned i, struct prof_waiter *w)
     *(w->next ? &w->next->previous : &lists[i].newest) = w->previous;
     *(w->previous ? &w->previous->next : &lists[i].oldest) = w->next;
     atomic_store_explicit(&w->object, NULL, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&prof_contention_waiters[i], 1, memory_order_relaxed);
+    count_locked(i, -1u);
 }
 
 /* Both lists, in an order that all agree on. */
@@ -75,22 +82,26 @@ bool prof_contention_enter(struct prof_waiter *w, const void *object, const void
     return true;
 }
 
+/* The time, when waiting is charged to anybody at all; else 0. */
+static int64_t charging_ns(void)
+{
+    return atomic_load_explicit(&fraction, memory_order_relaxed) > 0 ? prof_now_ns() : 0;
+}
+
 /* ---- stamps ---------------------------------------------------------------------------------- */
 
-/* Who ends a wait, for the trace. Only where the call stands: a whole stack would take longer than
- * handing a lock over. */
+/* Who ends a wait, for the trace. */
 static struct prof_stamp stamp_of(enum prof_wake how, struct prof_site site)
 {
-    uintptr_t pcs[] = {(uintptr_t)site.here, (uintptr_t)site.from - 1};
-    struct prof_stamp stamp = {.how = PROF_WAKE_NONE};
     if (!prof_trace_wants(PROF_TRACE_BLOCK))
-        return stamp;
-    stamp.how = how;
-    stamp.ticks = prof_ticks();
-    stamp.tid = atomic_load_explicit(&prof_self_tls->tid, memory_order_relaxed);
-    if (site.from)
-        stamp.stack = prof_trace_stack(pcs, 2);
-    return stamp;
+        return (struct prof_stamp){.how = PROF_WAKE_NONE};
+    return (struct prof_stamp){
+        .ticks = prof_ticks(),
+        .here = site.here,
+        .from = site.from,
+        .tid = atomic_load_explicit(&prof_self_tls->tid, memory_order_relaxed),
+        .how = how,
+    };
 }
 
 void prof_contention_stamp(const void *object, enum prof_wake how, bool all, struct prof_site site)
@@ -123,27 +134,33 @@ static struct prof_waiter *first_locked(unsigned i, const void *object, const vo
     return w;
 }
 
-/* The mutex of the oldest waiter for the condition variable; NULL: there is none. */
-static const void *mutex_of(const void *condition)
+/* One list's lock is held, the other's is wanted as well. false: there was no way but to let go in
+ * between. */
+static bool lock_other(unsigned held, unsigned other)
 {
-    unsigned i = prof_contention_list(condition);
-    prof_lock(&lists[i].lock);
-    struct prof_waiter *w = first_locked(i, condition, condition);
-    const void *mutex = w ? w->mutex : NULL;
-    prof_unlock(&lists[i].lock);
-    return mutex;
+    if (other == held || prof_trylock(&lists[other].lock))
+        return true;
+    prof_unlock(&lists[held].lock);
+    lock_two(held, other);
+    return false;
 }
 
-static bool wake_one(const void *condition, const void *mutex, int64_t now_ns,
-                     const struct prof_stamp *stamp)
+/* The oldest waiter for the condition variable waits for its mutex from now on. false: there is
+ * none. */
+static bool wake_one(const void *condition, int64_t now_ns, const struct prof_stamp *stamp)
 {
-    unsigned from = prof_contention_list(condition), to = prof_contention_list(mutex);
-    lock_two(from, to);
+    unsigned from = prof_contention_list(condition);
+    prof_lock(&lists[from].lock);
     struct prof_waiter *w = first_locked(from, condition, condition);
-    bool found = w && w->mutex == mutex;
+    const void *mutex = w ? w->mutex : NULL;
+    unsigned to = mutex ? prof_contention_list(mutex) : from;
+    if (!lock_other(from, to))
+        w = first_locked(from, condition, condition);
+    bool found = w && mutex && w->mutex == mutex;
     if (found) {
         remove_locked(from, w);
-        w->charged_ns = now_ns;
+        if (now_ns)
+            w->charged_ns = now_ns;
         w->stamp = *stamp;
         append_locked(to, w, mutex);
     }
@@ -153,13 +170,12 @@ static bool wake_one(const void *condition, const void *mutex, int64_t now_ns,
 
 void prof_contention_wake(const void *condition, bool all, struct prof_site site)
 {
-    const void *mutex;
     if (!prof_hook_self())
         return;
     prof_enter();
-    int64_t now_ns = prof_now_ns();
+    int64_t now_ns = charging_ns();
     struct prof_stamp stamp = stamp_of(all ? PROF_WAKE_BROADCAST : PROF_WAKE_SIGNAL, site);
-    while ((mutex = mutex_of(condition)) && wake_one(condition, mutex, now_ns, &stamp) && all)
+    while (wake_one(condition, now_ns, &stamp) && all)
         ;
     prof_leave();
 }
@@ -221,6 +237,18 @@ static void stamp_locked(struct prof_waiter *w, const struct prof_stamp *stamp)
         w->stamp = *stamp;
 }
 
+/* What it has waited since it was charged last, as far as the profile was on. */
+static int64_t charge_locked(struct prof_waiter *w, int64_t now_ns)
+{
+    int64_t from_ns = atomic_load_explicit(&charged_from_ns, memory_order_relaxed);
+    if (from_ns < w->charged_ns)
+        from_ns = w->charged_ns;
+    if (now_ns <= from_ns)
+        return 0;
+    w->charged_ns = now_ns;
+    return now_ns - from_ns;
+}
+
 int64_t prof_contention_charge(const void *lock, bool wakes, struct prof_site site)
 {
     int64_t delay_ns = 0;
@@ -228,17 +256,15 @@ int64_t prof_contention_charge(const void *lock, bool wakes, struct prof_site si
         return 0;
     prof_enter();
     unsigned i = prof_contention_list(lock);
-    int64_t now_ns = prof_now_ns();
+    int64_t now_ns = charging_ns();
     struct prof_stamp stamp = stamp_of(PROF_WAKE_UNLOCK, site);
     prof_lock(&lists[i].lock);
     for (struct prof_waiter *w = lists[i].oldest; w; w = w->next) {
         if (atomic_load_explicit(&w->object, memory_order_relaxed) != lock)
             continue;
         stamp_locked(w, &stamp);
-        if (wakes && now_ns > w->charged_ns) {
-            delay_ns += now_ns - w->charged_ns;
-            w->charged_ns = now_ns;
-        }
+        if (wakes)
+            delay_ns += charge_locked(w, now_ns);
     }
     prof_unlock(&lists[i].lock);
     prof_leave();
@@ -264,7 +290,11 @@ void prof_contention_record(int64_t delay_ns, struct prof_site site)
 
 int64_t prof_set_mutex_fraction(int64_t one_in)
 {
-    return one_in < 0 ? atomic_load(&fraction) : atomic_exchange(&fraction, one_in);
+    if (one_in < 0)
+        return atomic_load(&fraction);
+    if (one_in > 0 && atomic_load(&fraction) == 0)
+        atomic_store(&charged_from_ns, prof_now_ns());
+    return atomic_exchange(&fraction, one_in);
 }
 
 void prof_contention_init(void)

@@ -165,6 +165,12 @@ static void leave(struct prof_waiting *w, struct prof_thread *t)
  */
 enum { WAIT_NS_MIN = 20000 };
 
+static struct prof_bucket *stamp_stack(const struct prof_stamp *s)
+{
+    const uintptr_t pcs[] = {(uintptr_t)s->here, (uintptr_t)s->from - 1};
+    return s->from ? prof_trace_stack(pcs, 2) : NULL;
+}
+
 /* false: it is not to be told. */
 static bool end_event(struct prof_waiting *w)
 {
@@ -177,13 +183,23 @@ static bool end_event(struct prof_waiting *w)
     if (w->listed && s->how && !w->timed_out) {
         e->waker = s->tid;
         e->wake = s->ticks;
-        e->waker_stack = s->stack;
+        e->waker_stack = stamp_stack(s);
         e->how = s->how;
     }
     if (e->begin == NOT_YET)
         e->begin = atomic_load_explicit(&prof_trace_began, memory_order_relaxed);
     return e->end > e->begin &&
            (!lock || e->holder || prof_ticks_length_ns(e->end - e->begin) >= WAIT_NS_MIN);
+}
+
+/* Ticks cost half of what the clock does. */
+static int64_t waited(const struct prof_waiting *w, bool sampled)
+{
+    if (!sampled && !atomic_load_explicit(&prof_sched_active, memory_order_relaxed))
+        return 0;
+    return !sampled && w->event.begin > NOT_YET
+               ? prof_ticks_length_ns(prof_ticks() - w->event.begin)
+               : prof_now_ns() - w->since_ns;
 }
 
 void prof_wait_end(struct prof_waiting *w)
@@ -194,9 +210,7 @@ void prof_wait_end(struct prof_waiting *w)
     int saved = errno;
     prof_enter();
     bool sampled = w->record_from_ns != INT64_MAX;
-    int64_t waited_ns = sampled || atomic_load_explicit(&prof_sched_active, memory_order_relaxed)
-                            ? prof_now_ns() - w->since_ns
-                            : 0;
+    int64_t waited_ns = waited(w, sampled);
     leave(w, t);
     prof_sched_waited(waited_ns);
     bool traced = w->event.begin && prof_trace_wants(wanted_kind(w->kind)) && end_event(w);

@@ -21,7 +21,8 @@ enum prof_wake {
  * a trace is recorded, so that the waiter's one event can tell of both. */
 struct prof_stamp {
     uint64_t ticks;
-    struct prof_bucket *stack; /* where; two frames, as the unlocking thread is in a hurry */
+    const void *here, *from; /* where: struct prof_site. A whole stack would take longer than
+                                handing a lock over */
     pid_t tid;
     int how; /* enum prof_wake; PROF_WAKE_NONE: nobody was */
 };
