@@ -184,11 +184,13 @@ static int write_one(const struct bench_options *o, int i)
 
 int bench_profiles_write(const struct bench_options *o)
 {
+    /* What records time first: it is about the benchmarks, not about the writing of the others. */
+    static const int order[] = {BENCH_PROFILE_TRACE, BENCH_PROFILE_CPU, BENCH_PROFILE_MEM,
+                                BENCH_PROFILE_BLOCK, BENCH_PROFILE_MUTEX};
     int status = 0;
 
-    /* The trace first: it is about the benchmarks, not about the writing of profiles. */
-    for (int i = BENCH_PROFILES; i-- > 0;)
-        if (o->profile[i] && write_one(o, i))
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+        if (o->profile[order[i]] && write_one(o, order[i]))
             status = 1;
     return status;
 }

@@ -139,7 +139,8 @@ unlike "and no verdict" "$out" 'noise floor|faster'
 compare alloc
 like "alloc has a verdict" "$out" '^(pool is [0-9,.]+x faster than plain|inconclusive|pool is .*slower)'
 is "which decides the status" "$rc" "$(grep -qE '^pool is .* faster' <<<"$out"; echo $?)"
-like "and shows who allocated" "$out" '^alloc_plain fell from (9[0-9][0-9]|10[0-9][0-9]) KiB an operation'
+# 1,008 KiB; a sample of some thousands is off by some per cent.
+like "and shows who allocated" "$out" '^alloc_plain fell from ((9[0-9][0-9]|10[0-2][0-9]) KiB|1\.0[0-9] MiB) an operation'
 
 compare mutex
 like "mutex has a verdict" "$out" '^(sharded is [0-9,.]+x faster than single|inconclusive|sharded is .*slower)'
