@@ -112,15 +112,32 @@ static pid_t holder_of(const pthread_mutex_t *m)
     return owner & (pid_t)WORD_OWNER;
 }
 
+/* For the trace, which says of each wait who held the lock. It may have been released since it was
+ * found held: taken now, there is nothing to wait for. */
+static bool take_or_name(const struct request *r, pid_t *holder)
+{
+    enum { LOOKS = 4 };
+    bool plain = !(kind_of(r->mutex) & KIND_NOT_PLAIN) && r->until == PROF_UNTIL_DONE;
+    for (int i = 0; i < LOOKS && !*holder; i++) {
+        if (plain && prof_real.pthread_mutex_trylock(r->mutex) == 0)
+            return true;
+        *holder = holder_of(r->mutex);
+    }
+    return false;
+}
+
 static int wait_for(const struct request *r, struct prof_site site)
 {
     bool traced = prof_trace_on();
     pid_t holder = traced ? holder_of(r->mutex) : 0;
     PROF_WAITING(w, PROF_WAIT_MUTEX, r->mutex, NULL, site);
-    w.event.holder = traced && !holder ? holder_of(r->mutex) : holder;
-    int rc = call(r);
+    bool taken = traced && take_or_name(r, &holder);
+    w.event.holder = holder;
+    int rc = taken ? 0 : call(r);
     w.timed_out = rc == ETIMEDOUT;
-    if (rc != 0 && rc != EOWNERDEAD && rc != ETIMEDOUT)
+    if (taken)
+        prof_wait_untold(&w);
+    else if (rc != 0 && rc != EOWNERDEAD && rc != ETIMEDOUT)
         prof_wait_discard(&w);
     return rc;
 }

@@ -185,11 +185,16 @@ struct prof_waiting {
 void prof_wait_begin(struct prof_waiting *w, enum prof_wait kind, const void *object,
                      const void *mutex, struct prof_site site);
 void prof_wait_end(struct prof_waiting *w);
+/* The trace has nothing to say of it. */
+static inline void prof_wait_untold(struct prof_waiting *w)
+{
+    w->event.begin = 0;
+}
 /* It turned out that there was nothing to wait for. */
 static inline void prof_wait_discard(struct prof_waiting *w)
 {
     w->record_from_ns = INT64_MAX;
-    w->event.begin = 0;
+    prof_wait_untold(w);
 }
 /* What the trace calls this wait, where the kind does not say enough; fd: -1 none. */
 static inline void prof_wait_is(struct prof_waiting *w, enum prof_what what, int fd)
