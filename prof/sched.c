@@ -41,7 +41,7 @@ static struct {
     struct prof_lock lock; /* of what starts and stops */
     int users;
     pid_t pid;
-    _Atomic int tasks; /* any thread's to use: prof_sched_note_self */
+    _Atomic int tasks; /* any thread's to use: note_self */
     struct prof_switch_ring *ring;
     int nrings, ncpus;
     bool everybody; /* the rings' events see all threads */
@@ -556,13 +556,13 @@ size_t prof_sched_running(struct prof_switch *out, size_t max)
 /* ---- threads and processes ------------------------------------------------------------------- */
 
 /* Each reading is paid for with time; so much of it may be owed. */
-static bool may_note(void)
+static bool may_note(int64_t debt_ns)
 {
     static _Atomic int64_t paid_until_ns;
     int64_t now_ns = prof_now_ns();
     int64_t paid_ns = atomic_load_explicit(&paid_until_ns, memory_order_relaxed);
 
-    if (paid_ns > now_ns + OWN_DEBT_NS)
+    if (paid_ns > now_ns + debt_ns)
         return false;
     paid_ns = (paid_ns > now_ns ? paid_ns : now_ns) + OWN_PRICE_NS;
     atomic_store_explicit(&paid_until_ns, paid_ns, memory_order_relaxed);
@@ -571,17 +571,28 @@ static bool may_note(void)
 
 /* The start's descriptor serves everybody. A thread with descriptors of its own, or that comes when
  * the recording ends, reads something else there, or nothing. */
-void prof_sched_note_self(void)
+static void note_self(int64_t debt_ns)
 {
     struct prof_delay sums;
 
-    if (!atomic_load_explicit(&prof_sched_active, memory_order_relaxed) || !may_note() ||
+    if (!atomic_load_explicit(&prof_sched_active, memory_order_relaxed) || !may_note(debt_ns) ||
         !prof_delay_read(sched.tasks, prof_gettid(), &sums))
         return;
     prof_lock(&own.lock);
     if (own.n < OWN_MAX)
         own.delay[own.n++] = sums;
     prof_unlock(&own.lock);
+}
+
+void prof_sched_note_end(void)
+{
+    note_self(OWN_DEBT_NS);
+}
+
+/* Another wait's sums can still tell of this one; a thread that has ended cannot be asked. */
+void prof_sched_note_wait(void)
+{
+    note_self(OWN_DEBT_NS / 2);
 }
 
 /* The parent's events are open here, too; its rings are not mapped. */

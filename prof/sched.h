@@ -71,15 +71,16 @@ void prof_sched_create_end(void);
 /* The calling thread reads its own sums: at its end, and after a long wait, which separates that
  * wait's part of them from those of the waits before and after it. Does nothing while nothing
  * records. Costs 10 us or more, so all threads together do it 100 times a second at most, but for
- * bursts. */
-void prof_sched_note_self(void);
+ * bursts; half of these are kept for ends. */
+void prof_sched_note_end(void);
+void prof_sched_note_wait(void);
 extern atomic_bool prof_sched_active;
 enum { PROF_SCHED_LONG_WAIT_NS = 20 * 1000 * 1000 };
 static inline void prof_sched_waited(int64_t ns)
 {
     if (ns >= PROF_SCHED_LONG_WAIT_NS &&
         atomic_load_explicit(&prof_sched_active, memory_order_relaxed))
-        prof_sched_note_self();
+        prof_sched_note_wait();
 }
 void prof_sched_fork_child(void);
 

@@ -152,7 +152,7 @@ static void on_thread_exit(void *arg)
     prof_enter();
     prof_self_tls = NULL;
     if (has_lived())
-        prof_sched_note_self();
+        prof_sched_note_end();
     prof_lock(&prof_threads_lock);
     prof_cpu_thread_exit_locked(t);
     free_slot_locked(t);

@@ -19,8 +19,8 @@ enum {
     HANDOVER_NS = 30 * 1000,  /* at most so long is a CPU without a thread between two of ours */
     WEIGHT_MIN_NS = 2 * 1000, /* waking takes that long on an idle CPU */
     EARLY_NS = 20 * 1000,     /* a waker may be about to before the other sleeps */
-    LATE_MAX_NS =
-        50 * 1000, /* more than this a record is not late; what is more has another cause */
+    LATE_MAX_NS = 200 * 1000, /* 60 us were seen beside another user of perf events */
+    END_LATE_MAX_NS = 10 * 1000,
     THREADS_MIN = 256,
     CPUS_MIN = 64,
 };
@@ -36,6 +36,7 @@ struct start { /* a thread begins to run after a wait, or after a preemption */
     int64_t weight_ns;    /* where it is unknown */
     int64_t delay_ns;     /* the result: able to run, without a CPU */
     int64_t late_ns;      /* the record was, and has been put right */
+    int64_t end_late_ns;  /* the same of the run before */
     pid_t waker;
     bool preempted;
     uint32_t older; /* the same thread's, not settled yet; index + 1 */
@@ -44,6 +45,7 @@ struct start { /* a thread begins to run after a wait, or after a preemption */
 struct prof_wake_thread {
     pid_t tid;                       /* 0: the place is free */
     bool has_base;                   /* the kernel's sums that the next two begin at are known */
+    bool is_settled;                 /* once at least, since they are known */
     uint8_t kind;                    /* of the latest record */
     int64_t since_ns;                /* its time */
     struct prof_switch *latest;      /* NULL: it is of an earlier part */
@@ -199,16 +201,50 @@ static int64_t move_back(struct prof_wakes *w, struct start *starts, struct prof
     return n;
 }
 
-/* The thread has used more time than its records say: each of them is a little late. What one has
- * no room for is the others', so it takes some rounds. */
+/* How much earlier the run before it may have ended. */
+static int64_t room_of_end(const struct start *starts, const struct start *s)
+{
+    if (!s->out || !s->older)
+        return 0;
+    return at_most(s->out->time_ns - starts[s->older - 1].in->time_ns - 1,
+                   END_LATE_MAX_NS - s->end_late_ns);
+}
+
+/* The same for the ends of its runs. */
+static int64_t move_ends_back(struct start *starts, struct prof_wake_thread *t, int64_t ns)
+{
+    int64_t n = 0;
+
+    for
+        EACH_START(i, starts, t)
+        {
+            struct start *s = &starts[i - 1];
+            int64_t moved_ns = at_most(ns, room_of_end(starts, s));
+            if (moved_ns > 0) {
+                s->out->time_ns -= moved_ns;
+                s->end_late_ns += moved_ns;
+                t->cpu_ns -= moved_ns;
+            }
+            n += room_of_end(starts, s) > 0;
+        }
+    return n;
+}
+
+/* The thread has used more time than its records say: each of them is a little late where it begins
+ * to run, and where it has used less, where it ends. What one has no room for is the others', so it
+ * takes some rounds. */
 static void put_right(struct prof_wakes *w, struct start *starts, struct prof_wake_thread *t,
                       int64_t cpu_ns)
 {
+    enum { ROUNDS = 8 };
     const int64_t true_ns = cpu_ns - t->base_cpu_ns;
     int64_t n = move_back(w, starts, t, 0);
 
-    for (int round = 0; round < 8 && n > 0 && true_ns - t->cpu_ns >= n; round++)
+    for (int round = 0; round < ROUNDS && n > 0 && true_ns - t->cpu_ns >= n; round++)
         n = move_back(w, starts, t, (true_ns - t->cpu_ns) / n);
+    n = move_ends_back(starts, t, 0);
+    for (int round = 0; round < ROUNDS && n > 0 && t->cpu_ns - true_ns >= n; round++)
+        n = move_ends_back(starts, t, (t->cpu_ns - true_ns) / n);
 }
 
 struct share {
@@ -305,6 +341,23 @@ static void count_run(struct prof_wake_thread *t, int64_t until_ns)
     t->cpu_since_ns = until_ns;
 }
 
+/* What has been told so far is the kernel's sum. What the records had no room for, or too much of,
+ * is not the next waits' business: it was before the recording, or the host had taken the CPU away.
+ * But a thread that does not run may be queued, with a part of its delay in the sum already, as it
+ * has been moved to another CPU. */
+static void begin_anew(struct prof_wake_thread *t, const struct prof_delay *d)
+{
+    int64_t rest_ns = d->delay_ns - t->base_delay_ns - t->delay_ns;
+
+    if (t->kind == PROF_SWITCH_IN || !t->is_settled || rest_ns < 0)
+        rest_ns = 0;
+    t->base_delay_ns = d->delay_ns - at_most(rest_ns, d->time_ns - t->since_ns);
+    t->base_cpu_ns = d->cpu_ns;
+    t->delay_ns = t->cpu_ns = 0;
+    t->is_settled = t->has_base;
+    t->has_base = true;
+}
+
 static void on_sums(struct prof_wakes *w, struct start *starts, const struct prof_delay *d)
 {
     struct prof_wake_thread *t = thread_of(w, d->tid);
@@ -314,17 +367,15 @@ static void on_sums(struct prof_wakes *w, struct start *starts, const struct pro
         return;
     t->sums_ns = d->time_ns;
     count_run(t, d->time_ns);
-    if (t->has_base && !d->before) {
+    t->has_base &= !d->before;
+    if (t->has_base) {
         put_right(w, starts, t, d->cpu_ns);
         left_ns = d->delay_ns - t->base_delay_ns - t->delay_ns;
         settle(starts, t, left_ns > 0 ? left_ns : 0);
-        return;
+    } else {
+        settle(starts, t, -1);
     }
-    settle(starts, t, -1);
-    t->has_base = true;
-    t->base_delay_ns = d->delay_ns;
-    t->base_cpu_ns = d->cpu_ns;
-    t->delay_ns = t->cpu_ns = 0;
+    begin_anew(t, d);
 }
 
 /* ---- records --------------------------------------------------------------------------------- */
@@ -427,11 +478,13 @@ static size_t find_starts(struct prof_wakes *w, const struct prof_wake_input *in
 {
     struct cursor at = {0};
     size_t n = 0;
+    /* The kernel's records begin a little before the part that they are in. */
+    int64_t begin_ns = in->nswitches ? at_most(in->begin_ns, in->switches[0].time_ns) : 0;
 
     forget_records(w);
     for (size_t i = 0; i < in->nswitches; i++) {
         take_until(w, in, starts, &at, in->switches[i].time_ns);
-        if (on_switch(w, in->begin_ns, &in->switches[i], &starts[n])) {
+        if (on_switch(w, begin_ns, &in->switches[i], &starts[n])) {
             n++; /* they are numbered from 1 */
             thread_of(w, in->switches[i].tid)->starts = (uint32_t)n;
         }
