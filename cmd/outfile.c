@@ -45,7 +45,7 @@ static void forget(struct outfile *f)
 {
     free(f->hidden);
     free(f->target);
-    *f = (struct outfile){.fd = -1};
+    *f = (struct outfile){.fd = -1, .path = f->path}; /* for who says what went wrong */
 }
 
 /* A file in f->target's folder, which gets that name later. */
