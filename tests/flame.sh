@@ -4,12 +4,6 @@
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-refused() { # NAME STATUS REGEX
-    exits "$1" "$2"
-    one_line "$1: one line" "$err"
-    like "$1: says why" "$err" "$3"
-}
-
 # A profile by hand: python writes profile.proto from lines `function;function value`, outermost first.
 make_profile() { # FILE LINE...
     python3 - "$@" <<'PY'

@@ -126,14 +126,6 @@ for row in collection 'world stopped'; do
 done
 
 # ---- misuse --------------------------------------------------------------------------------------------------
-refuses() { # NAME STATUS REGEX COMMAND...
-    local name=$1 status=$2 regex=$3
-    shift 3
-    run "$@"
-    exits "$name" "$status"
-    one_line "$name: one line" "$err"
-    like "$name: says why" "$err" "$regex"
-}
 for bad in -50 50% many 1.5 9999999999; do
     refuses "GOGC=$bad" 2 "^mem_hot: GOGC '$bad': expected off, or a percentage" env "GOGC=$bad" "$mem_hot" -gc
 done

@@ -5,15 +5,6 @@
 cpu_hot=$BIN/cpu_hot
 mem_hot=$BIN/mem_hot
 
-refuses() { # NAME STATUS REGEX COMMAND...
-    local name=$1 status=$2 regex=$3
-    shift 3
-    run "$@"
-    exits "$name" "$status"
-    one_line "$name: one line" "$err"
-    like "$name: says why" "$err" "$regex"
-}
-
 # ---- results -------------------------------------------------------------------------------------------
 # Two threads, six numbers each: F(30) ... F(34) and F(30) again.
 for impl in recursive memo iterative; do

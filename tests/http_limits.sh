@@ -41,26 +41,23 @@ stop_server
 exits "it stops" 0
 
 # ---- address
-refused() { # NAME STATUS REGEX [VARIABLE=VALUE...] [FLAG...]
+server_refuses() { # NAME STATUS REGEX [VARIABLE=VALUE...] [FLAG...]
     local name=$1 status=$2 regex=$3 variables=()
     shift 3
     while [[ ${1:-} == *=* && $1 != -* ]]; do variables+=("$1"); shift; done
-    run timeout 20 env "${variables[@]}" "$BIN/server" "$@"
-    exits "$name" "$status"
-    one_line "$name: one line" "$err"
-    like "$name: says why" "$err" "$regex"
+    refuses "$name" "$status" "$regex" timeout 20 env "${variables[@]}" "$BIN/server" "$@"
     is "$name: starts nothing" "$out" ""
 }
 for address in 0.0.0.0:0 '[::]:0'; do
-    refused "$address without a password" 1 'reached from other machines; set PPROF_PASSWORD' -addr "$address"
+    server_refuses "$address without a password" 1 'reached from other machines; set PPROF_PASSWORD' -addr "$address"
 done
 for address in nonsense 127.0.0.1 127.0.0.1: 127.0.0.1:x 127.0.0.1:65536 127.0.0.1:-1 ::1:6060 '[::1]' '[::1]6060' \
     no.such.host.invalid:6060 "$(printf 'a%.0s' {1..300}):1"; do
-    refused "the address ${address:0:30}" 1 'expected' -addr "$address"
+    server_refuses "the address ${address:0:30}" 1 'expected' -addr "$address"
 done
 start_server PPROF_PASSWORD=x
 port=${at##*:}
-refused "an address in use" 1 "^server: the address 127.0.0.1:$port is in use" -addr "127.0.0.1:$port"
+server_refuses "an address in use" 1 "^server: the address 127.0.0.1:$port is in use" -addr "127.0.0.1:$port"
 stop_server
 # "localhost" and no host at all are the loopback.
 for address in localhost:0 :0; do
@@ -84,18 +81,18 @@ answers "are served" 200
 stop_server
 
 # ---- environment and flags
-refused "ENABLE_PPROF is checked" 1 'ENABLE_PPROF is "fasle"; expected' ENABLE_PPROF=fasle
-refused "PPROF_MAX_SECONDS is checked" 1 'PPROF_MAX_SECONDS is "0"; expected a whole number from 1 to 86400' PPROF_MAX_SECONDS=0
-refused "PPROF_MAX_REQUESTS is checked" 1 'PPROF_MAX_REQUESTS is "many"; expected' PPROF_MAX_REQUESTS=many
-refused "PPROF_CPU_HZ is checked" 1 'PPROF_CPU_HZ is "10001"; expected a whole number from 1 to 10000' PPROF_CPU_HZ=10001
-refused "a user with a colon" 1 'PPROF_USER contains a colon' PPROF_USER=a:b PPROF_PASSWORD=x
-refused "a password without end" 1 'PPROF_PASSWORD is 300 bytes long' "PPROF_PASSWORD=$(printf 'a%.0s' {1..300})"
-refused "BLOCK_PROFILE_RATE_NS is checked" 2 'BLOCK_PROFILE_RATE_NS is "x"; expected' BLOCK_PROFILE_RATE_NS=x
-refused "MUTEX_PROFILE_FRACTION is checked" 2 'MUTEX_PROFILE_FRACTION is "-1"; expected' MUTEX_PROFILE_FRACTION=-1
-refused "an unknown flag" 2 'unknown flag "-port"; see server -help' -port 80
-refused "a flag without its value" 2 '-addr needs a value' -addr
-refused "a bad limit" 2 '-hold-limit is "0"; expected a whole number from 1 to 65536' -hold-limit 0
-refused "an argument" 2 'unexpected argument "x"' x
+server_refuses "ENABLE_PPROF is checked" 1 'ENABLE_PPROF is "fasle"; expected' ENABLE_PPROF=fasle
+server_refuses "PPROF_MAX_SECONDS is checked" 1 'PPROF_MAX_SECONDS is "0"; expected a whole number from 1 to 86400' PPROF_MAX_SECONDS=0
+server_refuses "PPROF_MAX_REQUESTS is checked" 1 'PPROF_MAX_REQUESTS is "many"; expected' PPROF_MAX_REQUESTS=many
+server_refuses "PPROF_CPU_HZ is checked" 1 'PPROF_CPU_HZ is "10001"; expected a whole number from 1 to 10000' PPROF_CPU_HZ=10001
+server_refuses "a user with a colon" 1 'PPROF_USER contains a colon' PPROF_USER=a:b PPROF_PASSWORD=x
+server_refuses "a password without end" 1 'PPROF_PASSWORD is 300 bytes long' "PPROF_PASSWORD=$(printf 'a%.0s' {1..300})"
+server_refuses "BLOCK_PROFILE_RATE_NS is checked" 2 'BLOCK_PROFILE_RATE_NS is "x"; expected' BLOCK_PROFILE_RATE_NS=x
+server_refuses "MUTEX_PROFILE_FRACTION is checked" 2 'MUTEX_PROFILE_FRACTION is "-1"; expected' MUTEX_PROFILE_FRACTION=-1
+server_refuses "an unknown flag" 2 'unknown flag "-port"; see server -help' -port 80
+server_refuses "a flag without its value" 2 '-addr needs a value' -addr
+server_refuses "a bad limit" 2 '-hold-limit is "0"; expected a whole number from 1 to 65536' -hold-limit 0
+server_refuses "an argument" 2 'unexpected argument "x"' x
 run "$BIN/server" -help
 exits "-help" 0
 like "-help lists the flags" "$out" '-addr HOST:PORT'

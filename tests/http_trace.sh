@@ -135,20 +135,15 @@ start_server -trace-slower-than 10ms -trace-dir "$tmp/slow" -trace-tail 60s
 get '/work/contention?iter=20000&holdNs=5000&workers=4'
 stop_server
 exits "a stop does not wait for the tail" 0
-refused() { # STATUS REGEX FLAG...
-    local status=$1 regex=$2
-    shift 2
-    run timeout 10 "$BIN/server" -addr 127.0.0.1:0 "$@"
-    exits "$*" "$status"
-    one_line "one line" "$err"
-    like "that says why" "$err" "^server: .*$regex"
+server_refuses() { # STATUS REGEX FLAG...
+    refuses "${*:3}" "$1" "^server: .*$2" timeout 10 "$BIN/server" -addr 127.0.0.1:0 "${@:3}"
 }
 for value in 0s 1 x '' -1s +1s 0x1s 1e3s nans infs 2h 3601s ' 1s' 1s1; do
-    refused 2 'expected a time such as 200ms or 1.5s, at most 3600s' -trace-slower-than "$value"
+    server_refuses 2 'expected a time such as 200ms or 1.5s, at most 3600s' -trace-slower-than "$value"
 done
-refused 2 'at most 60s' -trace-tail 61s
-refused 2 'needs a value' -trace-dir
-refused 1 'No such file or directory; expected a folder to write to' -trace-slower-than 1s -trace-dir "$tmp/none"
+server_refuses 2 'at most 60s' -trace-tail 61s
+server_refuses 2 'needs a value' -trace-dir
+server_refuses 1 'No such file or directory; expected a folder to write to' -trace-slower-than 1s -trace-dir "$tmp/none"
 
 # ---- the environment
 start_server PROF_FLIGHT=yes PROF_FLIGHT_BYTES=1 PROF_SCHEDTRACE=often

@@ -78,6 +78,17 @@ one_line() { # NAME TEXT: exactly one line, as an error message should be
     if [[ -n $2 && $2 != *$'\n'* ]]; then ok "$1"; else not_ok "$1" "expected one line" "got: $2"; fi
 }
 
+refused() { # NAME STATUS REGEX: the latest run ended with that status and one line, which says why
+    exits "$1" "$2"
+    one_line "$1: one line" "$err"
+    like "$1: says why" "$err" "$3"
+}
+
+refuses() { # NAME STATUS REGEX COMMAND...
+    run "${@:4}"
+    refused "$1" "$2" "$3"
+}
+
 holds() { # NAME COMMAND...: the command succeeds
     local name=$1
     shift

@@ -7,12 +7,6 @@
 unset LAB IMPL SERVER REQUESTS BEFORE AFTER BENCH_COUNT BENCH_TIME CFLAGS
 export PROFILES=$tmp/profiles UI=0 PPROF_TMPDIR=$tmp HOME=$tmp GOFLAGS=-mod=mod
 
-refused() { # NAME STATUS REGEX: of the latest run
-    exits "$1" "$2"
-    one_line "$1: one line" "$err"
-    like "$1: says why" "$err" "$3"
-}
-
 # ---- grow_hot ------------------------------------------------------------------------------------------------
 run "$BIN/grow_hot" -lab slice -rounds 2
 exits "grow_hot" 0

@@ -22,36 +22,31 @@ whole() { # NAME DIR: nothing half-written is left
 
 # ---- usage --------------------------------------------------------------------------------------------------
 
-refused() { # NAME STATUS REGEX ARGUMENTS...: one line on standard error, nothing on standard output
-    local name=$1 status=$2 text=$3
-    shift 3
-    run "$prof" run "$@"
-    exits "$name" "$status"
-    one_line "$name: one line" "$err"
-    like "$name: it says why" "$err" "^prof run: .*$text"
+run_refuses() { # NAME STATUS REGEX ARGUMENTS...
+    refuses "$1" "$2" "^prof run: .*$3" "$prof" run "${@:4}"
 }
 
-refused "no program" 2 'no program'
-refused "no program behind --" 2 'no program' -hz 100 --
-refused "an unknown flag" 2 'unknown flag -frequency' -frequency 5 -- true
-refused "a flag without its value" 2 '-hz needs a value' -hz
-refused "a bad number" 2 "-hz '0': expected a whole number from 1 to 10000" -hz 0 -- true
-refused "a number with a tail" 2 "-hz '9x'" -hz=9x -- true
-refused "a bad address" 2 'has no port' -addr nowhere -- true
-refused "an address that others reach, without a password" 1 'PPROF_PASSWORD' -addr 0.0.0.0:6060 -- true
-refused "a program that is not there" 127 "no program 'no-such-program' on the PATH" -o "$tmp/none" -- no-such-program
-refused "a path that is not there" 127 "no program './none'" -o "$tmp/none" -- ./none
+run_refuses "no program" 2 'no program'
+run_refuses "no program behind --" 2 'no program' -hz 100 --
+run_refuses "an unknown flag" 2 'unknown flag -frequency' -frequency 5 -- true
+run_refuses "a flag without its value" 2 '-hz needs a value' -hz
+run_refuses "a bad number" 2 "-hz '0': expected a whole number from 1 to 10000" -hz 0 -- true
+run_refuses "a number with a tail" 2 "-hz '9x'" -hz=9x -- true
+run_refuses "a bad address" 2 'has no port' -addr nowhere -- true
+run_refuses "an address that others reach, without a password" 1 'PPROF_PASSWORD' -addr 0.0.0.0:6060 -- true
+run_refuses "a program that is not there" 127 "no program 'no-such-program' on the PATH" -o "$tmp/none" -- no-such-program
+run_refuses "a path that is not there" 127 "no program './none'" -o "$tmp/none" -- ./none
 echo text >"$tmp/text"
-refused "a file that may not be executed" 126 'Permission denied' -o "$tmp/none" -- "$tmp/text"
-refused "a folder" 126 'directory' -o "$tmp/none" -- "$tmp"
-refused "a folder that cannot be made" 1 'Not a directory' -o "$tmp/text/out" -- true
-refused "a statically linked program" 1 'statically linked' -o "$tmp/none" -- /sbin/ldconfig -p
+run_refuses "a file that may not be executed" 126 'Permission denied' -o "$tmp/none" -- "$tmp/text"
+run_refuses "a folder" 126 'directory' -o "$tmp/none" -- "$tmp"
+run_refuses "a folder that cannot be made" 1 'Not a directory' -o "$tmp/text/out" -- true
+run_refuses "a statically linked program" 1 'statically linked' -o "$tmp/none" -- /sbin/ldconfig -p
 port=$(free_port)
 start "$python" -c "
 import socket, time
 s = socket.socket(); s.bind(('127.0.0.1', $port)); s.listen(); print('up', flush=True); time.sleep(60)"
 wait_for 10 grep -q up "$tmp/start.out"
-refused "a port in use" 1 'in use' -addr "127.0.0.1:$port" -- true
+run_refuses "a port in use" 1 'in use' -addr "127.0.0.1:$port" -- true
 stop_children
 holds "nothing was written where nothing ran" test ! -e "$tmp/none"
 run "$prof" help run
@@ -269,9 +264,9 @@ is "children with endpoints end in silence" "$(cat "$tmp/start.out" "$tmp/start.
 is_trace() { # NAME FILE: nothing but packets, field 1
     is "$1" "$(head -c 1 "$2" 2>/dev/null | od -An -tx1 | tr -d ' ')" 0a
 }
-refused "a trace without a file" 2 '-trace: expected the path of a file' -trace '' -- true
-refused "a trace into a folder" 1 "-trace $tmp: Is a directory; expected a file" -trace "$tmp" -- true
-refused "a trace behind a file" 1 'Not a directory' -trace "$tmp/text/x" -- true
+run_refuses "a trace without a file" 2 '-trace: expected the path of a file' -trace '' -- true
+run_refuses "a trace into a folder" 1 "-trace $tmp: Is a directory; expected a file" -trace "$tmp" -- true
+run_refuses "a trace behind a file" 1 'Not a directory' -trace "$tmp/text/x" -- true
 run "$prof" run -trace "$tmp/t/new/run.trace" -- "$python" -c "
 import threading, time
 t = [threading.Thread(target=time.sleep, args=(0.05,)) for _ in range(3)]

@@ -121,8 +121,8 @@ holds "health is not asked to wait" serving
 
 # ---- stop at once: a second signal does not wait
 kill -INT "$pid"
-refused() { ! curl --silent --output /dev/null --max-time 5 "http://$at/healthz"; }
-holds "stopping: new connections are refused" wait_for 20 refused
+gone() { ! curl --silent --output /dev/null --max-time 5 "http://$at/healthz"; }
+holds "stopping: new connections are refused" wait_for 20 gone
 stop_server INT
 exits "a second signal ends it at once" 1
 

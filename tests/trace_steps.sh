@@ -51,21 +51,16 @@ gone() { ! (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; }
 holds "the server it started is gone" gone
 is "nothing half-written is left" "$(find "$PROFILES" -name '.work*')" ""
 
-refused() { # STATUS REGEX ARGUMENT...
-    local status=$1 regex=$2
-    shift 2
-    run scripts/trace.sh "$@"
-    exits "$*" "$status"
-    one_line "one line" "$err"
-    like "that says why" "$err" "^trace: $regex"
+script_refuses() { # STATUS REGEX ARGUMENT...
+    refuses "${*:3}" "$1" "^trace: $2" scripts/trace.sh "${@:3}"
 }
-refused 2 'usage: scripts/trace.sh fib'
-refused 2 'usage: ' garbage
-BENCH_TIME=often refused 2 'BENCH_TIME=often: expected a duration' fib
-AFTER=none refused 2 "lab mutex has no variant 'none'" mutex
-BEFORE=sharded refused 2 "before and after are both 'sharded'" mutex
-refused 2 'DURATION is .x.' server x
-SERVER=http://example.invalid:1 refused 1 'no server answers at http://example.invalid:1; start one' server 1s
-SERVER=http://localhost:99999 refused 1 'server: .*99999' server 1s
-PROFILES=/proc/none refused 1 'cannot write to /proc/none' fib
+script_refuses 2 'usage: scripts/trace.sh fib'
+script_refuses 2 'usage: ' garbage
+BENCH_TIME=often script_refuses 2 'BENCH_TIME=often: expected a duration' fib
+AFTER=none script_refuses 2 "lab mutex has no variant 'none'" mutex
+BEFORE=sharded script_refuses 2 "before and after are both 'sharded'" mutex
+script_refuses 2 'DURATION is .x.' server x
+SERVER=http://example.invalid:1 script_refuses 1 'no server answers at http://example.invalid:1; start one' server 1s
+SERVER=http://localhost:99999 script_refuses 1 'server: .*99999' server 1s
+PROFILES=/proc/none script_refuses 1 'cannot write to /proc/none' fib
 done_testing

@@ -130,28 +130,25 @@ else
 fi
 
 # ---- files that are none -----------------------------------------------------------------------------
-refuses() { # NAME FILE REGEX
-    run "$trace" -summary "$2"
-    exits "$1: refused" 1
-    one_line "$1: one line" "$err"
-    like "$1: says what it is" "$err" "^trace: .*$3"
+no_trace() { # NAME FILE REGEX
+    refuses "$1" 1 "^trace: .*$3" "$trace" -summary "$2"
 }
 : >"$tmp/empty"
-refuses "an empty file" "$tmp/empty" empty
-refuses "a program" "$trace" ELF
-refuses "text" README.md "is text"
+no_trace "an empty file" "$tmp/empty" empty
+no_trace "a program" "$trace" ELF
+no_trace "text" README.md "is text"
 echo '{"traceEvents": []}' >"$tmp/chrome.json"
-refuses "JSON" "$tmp/chrome.json" JSON
-refuses "a folder" "$tmp" folder
-refuses "a device that never ends" /dev/zero 'is a device; expected a trace file, or a pipe'
-refuses "a device that is empty" /dev/null 'is a device'
-refuses "no file" "$tmp/nowhere" "No such file"
+no_trace "JSON" "$tmp/chrome.json" JSON
+no_trace "a folder" "$tmp" folder
+no_trace "a device that never ends" /dev/zero 'is a device; expected a trace file, or a pipe'
+no_trace "a device that is empty" /dev/null 'is a device'
+no_trace "no file" "$tmp/nowhere" "No such file"
 "$trace" -pprof=sync -o "$tmp/sync.pprof" "$story"
-refuses "a profile" "$tmp/sync.pprof" 'pprof'
+no_trace "a profile" "$tmp/sync.pprof" 'pprof'
 head -c 1000 "$story.gz" >"$tmp/short.gz"
-refuses "a gzip stream that is cut short" "$tmp/short.gz" "cut short"
+no_trace "a gzip stream that is cut short" "$tmp/short.gz" "cut short"
 head -c 3 "$story" >"$tmp/three"
-refuses "three bytes" "$tmp/three" "cut short"
+no_trace "three bytes" "$tmp/three" "cut short"
 
 head -c $(($(stat -c %s "$story") - 300)) "$story" >"$tmp/cut.trace"
 run "$trace" -summary "$tmp/cut.trace"
