@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,21 @@ PORTS = {"PORT_CPU": 18080, "PORT_HEAP": 18081, "PORT_SERVER": 18082, "PORT_BLOC
          "PORT_ALLOC_BEFORE": 18092, "PORT_ALLOC_AFTER": 18093, "PORT_MUTEX_BEFORE": 18094, "PORT_MUTEX_AFTER": 18095,
          "PORT_ESCAPE_BEFORE": 18096, "PORT_ESCAPE_AFTER": 18097}
 SERVER_PORT, SECOND_PORT = 6060, 6061
+RANGES = 150  # of 40 ports each, below those that tests choose from
+
+
+def claim(ports):
+    """The last of the ports, held, if all of them are free."""
+    held = []
+    try:
+        for port in ports:
+            held.append(socket.create_server(("127.0.0.1", port)))
+        return held.pop()
+    except OSError:
+        return None
+    finally:
+        for one in held:
+            one.close()
 
 
 class Place:
@@ -58,11 +74,18 @@ class Place:
         self._choose_ports()
 
     def _choose_ports(self):
-        """A run of ports of our own: those of the guides may be taken by somebody who follows them just now."""
-        base = 21000 + os.getpid() * 40 % 10000
-        self.ports = {SERVER_PORT: base, SECOND_PORT: base + 30}
-        for port in sorted(set(PORTS.values())):
-            self.ports[port] = base + 1 + port - 18080
+        """A run of ports of our own: those of the guides may be taken by somebody who follows them just now. One more is held
+        to the end, so that nobody who runs the guides beside us takes the same."""
+        for attempt in range(RANGES):
+            base = 11000 + (os.getpid() + attempt) % RANGES * 40
+            self.ports = {SERVER_PORT: base, SECOND_PORT: base + 30}
+            for port in sorted(set(PORTS.values())):
+                self.ports[port] = base + 1 + port - 18080
+            self.claim = claim([*self.ports.values(), base + 39])
+            if self.claim:
+                break
+        else:
+            raise Mistake(f"no free ports from 11000 to {11000 + RANGES * 40}")
         self.environment = {k: os.environ[k] for k in ("PATH", "HOME", "LANG", "CC") if k in os.environ}
         self.environment |= {name: str(self.ports[port]) for name, port in PORTS.items()}
         self.environment |= {"ADDR": f"127.0.0.1:{self.ports[SERVER_PORT]}", "TERM": "dumb", "NO_COLOR": "1",
