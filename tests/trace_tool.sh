@@ -126,6 +126,8 @@ else
     run "$BIN/prof" run -trace "$tmp/name.trace" -- python3 -c "import ctypes; ctypes.CDLL(None).prctl(15, b'a\\x1b[1m\\nb', 0, 0, 0)"
     run "$trace" -summary "$tmp/name.trace"
     like "a name's control characters do not reach the terminal" "$out" '^  a\?\[1m\?b [0-9]+ '
+    is "a join waits for a thread, not for a lock" "$("$trace" -export=json "$tmp/real.trace" |
+        jq '[.traceEvents[] | select(.name == "join" and .ph == "X") | .args | has("lock")] | unique | tostring')" '"[false]"'
     holds "its JSON is valid" sh -c '"$1" -export=json "$2" | jq -e .traceEvents' - "$trace" "$tmp/real.trace"
 fi
 

@@ -5,6 +5,8 @@
 
 #include "cmd/trace/model.h"
 
+#include <string.h>
+
 /* ---- view.c: a part of a trace --------------------------------------------------------------- */
 
 struct trace_view {
@@ -24,6 +26,14 @@ bool view_thread(const struct trace_view *v, uint32_t thread);
 bool view_track(const struct trace_view *v, uint32_t track);
 /* "worker 1234", or "thread 1234"; in a buffer that is used again four calls later. */
 const char *thread_label(const struct trace *t, uint32_t thread);
+
+/* The slice's value is the address of a lock, a condition, a semaphore or a barrier. A join waits
+ * for a thread, which is none of them. */
+static inline bool slice_has_lock(const struct trace *t, const struct trace_slice *s)
+{
+    return s->kind == TRACE_SLICE_BLOCK && s->flags & TRACE_HAS_VALUE &&
+           strcmp(trace_text(t, s->name), "join") != 0;
+}
 
 /* A sum that stays at its end: a damaged trace may hold more time than there is. */
 static inline int64_t add_ns(int64_t a, int64_t b)

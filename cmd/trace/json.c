@@ -21,9 +21,8 @@ struct json {
     bool comma;
 };
 
-static void put_text(struct json *j, const char *text)
+static void put_part(struct json *j, const char *text)
 {
-    fputc('"', j->f);
     for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
         if (*c == '"' || *c == '\\')
             fprintf(j->f, "\\%c", *c);
@@ -32,6 +31,12 @@ static void put_text(struct json *j, const char *text)
         else
             fputc(*c, j->f);
     }
+}
+
+static void put_text(struct json *j, const char *text)
+{
+    fputc('"', j->f);
+    put_part(j, text);
     fputc('"', j->f);
 }
 
@@ -150,14 +155,15 @@ static void put_stack(struct json *j, bool *first, uint32_t stack)
     put_key(j, first, "stack");
     for (uint32_t i = 0; i < s->n; i++) {
         const struct trace_frame *f = &j->t->frames[j->t->stack_frames[s->first + i]];
-        char text[1024];
-        const char *function = trace_text(j->t, f->function), *file = trace_text(j->t, f->file);
-        if (*file)
-            snprintf(text, sizeof text, "%.500s (%.480s:%u)", function, file, f->line);
-        else
-            snprintf(text, sizeof text, "%.500s", function);
-        fputc(i ? ',' : '[', j->f);
-        put_text(j, text);
+        const char *file = trace_text(j->t, f->file);
+        fputs(i ? ",\"" : "[\"", j->f);
+        put_part(j, trace_text(j->t, f->function));
+        if (*file) {
+            fputs(" (", j->f);
+            put_part(j, file);
+            fprintf(j->f, ":%u)", f->line);
+        }
+        fputc('"', j->f);
     }
     fputc(']', j->f);
 }
@@ -177,7 +183,7 @@ static void put_value(struct json *j, bool *first, const struct trace_slice *s)
         [TRACE_SLICE_REGION] = "task", [TRACE_SLICE_TASK] = "task",  [TRACE_SLICE_GC] = "number",
         [TRACE_SLICE_STOP] = "number",
     };
-    if (!(s->flags & TRACE_HAS_VALUE))
+    if (!(s->flags & TRACE_HAS_VALUE) || (s->kind == TRACE_SLICE_BLOCK && !slice_has_lock(j->t, s)))
         return;
     put_key(j, first, keys[s->kind]);
     fprintf(j->f, s->kind == TRACE_SLICE_BLOCK ? "\"0x%" PRIx64 "\"" : "%" PRIu64, s->value);

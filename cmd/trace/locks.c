@@ -96,20 +96,13 @@ static void add_wait(struct locks *l, uint32_t slice)
     add_change(l, s->start_ns, i, 1);
 }
 
-/* A join waits for a thread, which is no lock. */
-static bool is_lock_wait(const struct trace *t, const struct trace_slice *s)
-{
-    return s->kind == TRACE_SLICE_BLOCK && s->flags & TRACE_HAS_VALUE &&
-           strcmp(trace_text(t, s->name), "join") != 0;
-}
-
 static void collect(struct locks *l)
 {
     const struct trace *t = l->v->t;
 
     for (uint32_t i = 0; i < t->nslices; i++) {
         const struct trace_slice *s = &t->slices[i];
-        if (is_lock_wait(t, s) && view_has(l->v, s->start_ns, s->end_ns) &&
+        if (slice_has_lock(t, s) && view_has(l->v, s->start_ns, s->end_ns) &&
             view_track(l->v, s->track))
             add_wait(l, i);
     }

@@ -61,7 +61,7 @@ static void add_waits_of(struct samples *s, const struct trace_view *v,
         char lock[24] = "";
         if (w->kind != kind || !view_has(v, w->start_ns, w->end_ns))
             continue;
-        if (kind == TRACE_SLICE_BLOCK && w->flags & TRACE_HAS_VALUE)
+        if (slice_has_lock(t, w))
             snprintf(lock, sizeof lock, "0x%" PRIx64, w->value);
         push_wait(s, w, track->thread);
         const char *labels[] = {trace_text(t, w->name), lock, thread_name(t, track->thread)};

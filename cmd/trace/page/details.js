@@ -91,7 +91,7 @@ export class Details {
 
     #lock(i) {
         const { trace, app } = this, rows = [], value = trace.slice_value[i];
-        if (trace.slice_has_value[i] && value)
+        if (trace.hasLock(i))
             rows.push(['lock', jump(address(value), () => app.go('locks', { lock: address(value) }),
                 'all who waited for it')]);
         if (trace.slice_holder[i] !== NONE)

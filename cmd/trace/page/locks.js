@@ -3,7 +3,7 @@
 import { address, count, duration, moment } from './format.js';
 import { el, jump } from './dom.js';
 import { LOCK } from './palette.js';
-import { NONE, SLICE_BLOCK } from './trace.js';
+import { NONE } from './trace.js';
 import { stackList } from './details.js';
 import { Table } from './table.js';
 
@@ -17,17 +17,11 @@ function add(map, key, length) {
     map.set(key, entry);
 }
 
-// A join waits for a thread, which is no lock.
-function waitsForLock(trace, i) {
-    return trace.slice_kind[i] === SLICE_BLOCK && trace.slice_has_value[i] && trace.slice_value[i] &&
-        trace.text(trace.slice_name[i]) !== 'join';
-}
-
 // One entry for each lock, condition, semaphore or barrier that somebody waited for.
 export function gather(trace, span) {
     const locks = new Map();
     for (let i = 0; i < trace.nslices; i++) {
-        if (!trace.touches(i, span) || !waitsForLock(trace, i))
+        if (!trace.touches(i, span) || !trace.hasLock(i))
             continue;
         const key = trace.slice_value[i], length = trace.lengthWithin(i, span);
         let lock = locks.get(key);

@@ -223,6 +223,12 @@ export class Trace {
         return this.slice_start[slice] < to && this.slice_end[slice] > from;
     }
 
+    // Its value is the address of a lock, a condition, a semaphore or a barrier; a join waits for a thread.
+    hasLock(slice) {
+        return this.slice_kind[slice] === SLICE_BLOCK && this.slice_has_value[slice] && this.slice_value[slice] &&
+            this.text(this.slice_name[slice]) !== 'join';
+    }
+
     length(slice) {
         return this.slice_end[slice] - this.slice_start[slice];
     }
