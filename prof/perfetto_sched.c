@@ -20,7 +20,7 @@ enum {
     PRIORITY = 120, /* an ordinary thread's; nobody asks */
 };
 /* A switch itself takes half of that. What lies longer between two was somebody else's. */
-enum { AT_ONCE_NS = 1000 };
+enum { AT_ONCE_NS = 1000, BUNDLE_STEPS = 1000 };
 
 /* A switch of the kernel's, or a waking. */
 struct step {
@@ -123,6 +123,26 @@ static void infer_wakes(struct work *k, const struct perfetto *p)
     k->nwakes = n > 0 ? (size_t)n : 0;
 }
 
+/* The kernel has no tid any more for a thread in its last moments. Whoever stops is the one that
+ * ran there; what begins and ends without a name is left out. */
+static void name_the_dead(struct work *k)
+{
+    pid_t running = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < k->nsteps; i++) {
+        struct step s = k->steps[i];
+        if (i > 0 && s.cpu != k->steps[i - 1].cpu)
+            running = 0;
+        if (s.kind != WAKING && s.kind != PROF_SWITCH_IN && s.tid < 0)
+            s.tid = running;
+        if (s.kind != WAKING)
+            running = s.kind == PROF_SWITCH_IN && s.tid > 0 ? s.tid : 0;
+        if (s.tid > 0)
+            k->steps[n++] = s;
+    }
+    k->nsteps = n;
+}
+
 /* A waking counts for the thread that is woken: which CPU its waker was on is not worth finding
  * out. */
 static void make_steps(struct work *k, const struct perfetto *p)
@@ -142,6 +162,7 @@ static void make_steps(struct work *k, const struct perfetto *p)
             (struct step){.ns = w->time_ns, .tid = w->tid, .waker = w->waker, .kind = WAKING};
     }
     qsort(k->steps, k->nsteps, sizeof *k->steps, by_cpu_and_time);
+    name_the_dead(k);
 }
 
 /* ---- packets --------------------------------------------------------------------------------- */
@@ -193,13 +214,14 @@ static void write_waking(struct perfetto *p, const struct step *s)
     prof_wire_end(w, event);
 }
 
-/* One CPU's steps, from `from` to its end. The next CPU's first step. */
+/* One CPU's steps, from `from` on: as many as there are, but no more than a file that is cut short
+ * within them may lose. Where to go on. */
 static size_t write_cpu(struct perfetto *p, const struct step *s, size_t from, size_t n)
 {
     size_t packet = perfetto_packet_begin(p, 0), i = from;
     size_t bundle = prof_wire_begin(p->w, PACKET_FTRACE_EVENTS);
     prof_wire_uint(p->w, BUNDLE_CPU, s[from].cpu);
-    for (; i < n && s[i].cpu == s[from].cpu; i++) {
+    for (; i < n && s[i].cpu == s[from].cpu && i - from < BUNDLE_STEPS; i++) {
         bool joined = i + 1 < n && s[i + 1].cpu == s[i].cpu && s[i + 1].kind == PROF_SWITCH_IN &&
                       s[i + 1].ns - s[i].ns < AT_ONCE_NS;
         if (s[i].kind == WAKING)

@@ -6,6 +6,7 @@
  *   trace_make EVENTS WORKERS > FILE
  *   trace_make story > FILE            the trace of tests/trace_story.h, whose every figure is
  * known
+ *   trace_make none > FILE             a trace without an event
  */
 #include "tests/trace_story.h"
 
@@ -445,6 +446,17 @@ static int write_story(void)
     return status;
 }
 
+/* What a trace has that was stopped as soon as it was started. */
+static int write_none(void)
+{
+    struct trace_file f = {0};
+
+    tf_chunk(&f, 1, false);
+    tf_process(&f, 1, SHOP_PID, "shop");
+    tf_thread(&f, 2, SHOP_PID, SHOP_PID, "shop");
+    return fwrite(f.data, f.size, 1, stdout) == 1 && fflush(stdout) == 0 ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
     static struct world w = {.holder = -1, .next_gc_us = COLLECTION_US, .seed = 88172645463325252u};
@@ -453,6 +465,8 @@ int main(int argc, char **argv)
 
     if (argc == 2 && strcmp(argv[1], "story") == 0)
         return write_story();
+    if (argc == 2 && strcmp(argv[1], "none") == 0)
+        return write_none();
     if (events < 1 || workers < 1 || workers > WORKERS_MAX) {
         fprintf(stderr, "usage: trace_make EVENTS WORKERS | story, > FILE; at most %d workers\n",
                 WORKERS_MAX);

@@ -296,6 +296,26 @@ static void test_wrapped_ring(void **state)
     free(f.data);
 }
 
+/* The kernel has no tid for what runs in its last moments. */
+static void test_nameless(void **state)
+{
+    (void)state;
+    struct trace_file f = {0};
+    tf_chunk(&f, 1, false);
+    tf_thread(&f, 11, 7, 8, "eight");
+    tf_switch(&f, 1, 0, 0, 0, 8);
+    tf_switch(&f, 3, 0, -1, 1, 0);
+    tf_switch(&f, 5, 0, 0, 0, -1);
+    tf_switch(&f, 6, 0, -1, 1, 8);
+    tf_switch(&f, 7, 0, 8, 0, 0);
+    struct trace *t = read_file(&f);
+
+    assert_int_equal(t->nthreads, 1);
+    expect_states(t, 8, "run 2.0, block 3.0, run 1.0");
+    trace_close(t);
+    free(f.data);
+}
+
 static void write_life(struct trace_file *f, uint64_t track, int begin_ms)
 {
     const struct tf_event events[] = {
@@ -449,6 +469,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_no_switches),
         cmocka_unit_test(test_sequences_out_of_order),
         cmocka_unit_test(test_wrapped_ring),
+        cmocka_unit_test(test_nameless),
         cmocka_unit_test(test_tid_twice),
         cmocka_unit_test(test_exit_without_switch),
         cmocka_unit_test(test_broadcast),

@@ -1,14 +1,14 @@
 """The checks of tests/trace_page.sh, in a browser; prints TAP. Figures come from the traces' makers (tests/trace_story.h,
 tests/trace_make.c), or are worked out here in another way than the page does it.
 
-    trace_page.py URL_OF_STORY URL_OF_SHOP URL_OF_A_RECORDED_TRACE
+    trace_page.py URL_OF_STORY URL_OF_SHOP URL_OF_A_RECORDED_TRACE URL_OF_AN_EMPTY_ONE
 """
 import sys
 import traceback
 
 from browser import Browser, Failed
 
-STORY, SHOP, REAL = sys.argv[1:4]
+STORY, SHOP, REAL, EMPTY = sys.argv[1:5]
 READY = "document.body && document.body.dataset.state === 'ready'"
 count = failed = 0
 
@@ -363,6 +363,18 @@ def check_real(page):
     contains('with the place in the source', text(page, '#locks .stack'), 'PyThread_acquire_lock')
 
 
+def check_empty(page):
+    """A trace without events, and addresses that name what is not there."""
+    open_page(page, EMPTY)
+    frame(page)
+    contains('a trace without events says so', text(page, '#notices'), 'there is no event in it')
+    page.run('new Promise((r) => setTimeout(r, 50))')
+    equal('and nothing stands out', page.run("document.getElementById('findings').childElementCount"), 0)
+    for part in ('sort=__proto__', 'view=constructor', 'item=slice-99', 'range=5-1', 'from=x&to=1e99', 'hide=7.x'):
+        open_page(page, f'{EMPTY}#{part}')
+        ok(f'#{part} is no reason to fail', page.run("traceApp.view === 'timeline'"))
+
+
 def check_looks(width, dark):
     with Browser(width, 900, dark) as page:
         open_page(page, SHOP)
@@ -384,7 +396,7 @@ def main():
     try:
         with Browser(1280, 900) as page:
             for check in (check_drawn, check_findings, check_click, check_selection, check_zoom, check_search, check_tables, check_shop,
-                          check_real):
+                          check_real, check_empty):
                 check(page)
             # The browser's advice on getImageData is on what is done here.
             equal('the scripts run without complaint', [c for c in page.complaints if 'getImageData' not in c], [])

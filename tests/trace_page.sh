@@ -8,7 +8,8 @@ command -v chromium >/dev/null || skip_all "there is no browser; install Debian'
 [[ -z $SAN ]] || skip_all "the page is the same under a sanitizer"
 
 make=$LIB/../tests/trace_make
-if ! "$make" story >"$tmp/story.pftrace" || ! "$make" 20000 8 >"$tmp/shop.pftrace"; then
+if ! "$make" story >"$tmp/story.pftrace" || ! "$make" 20000 8 >"$tmp/shop.pftrace" ||
+    ! "$make" none >"$tmp/none.pftrace"; then
     not_ok "traces can be made" "failed: $make"
     done_testing
 fi
@@ -30,7 +31,7 @@ run "$BIN/prof" run -trace "$tmp/real.pftrace" -- /usr/bin/python3 "$tmp/turns.p
     done_testing
 }
 urls=()
-for name in story shop real; do
+for name in story shop real none; do
     "$BIN/trace" -http=127.0.0.1:0 "$tmp/$name.pftrace" </dev/null >"$tmp/$name.out" 2>"$tmp/$name.err" &
     children+=("$!")
     wait_for 20 grep -q 'http://' "$tmp/$name.out" || {

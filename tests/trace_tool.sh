@@ -121,6 +121,7 @@ else
     run "$trace" -summary "$tmp/real.trace"
     exits "its summary" 0
     like "its three workers" "$out" '^  [a-z_]+ +3 '
+    unlike "no thread has a number that is none" "$out" ' -1 |thread -1'
     like "its main thread joins them" "$out" '^  \(main thread\) +1 '
     unlike "nothing was damaged or lost" "$out" 'note .*(cut short|could not be read|left out)'
     run "$BIN/prof" run -trace "$tmp/name.trace" -- python3 -c "import ctypes; ctypes.CDLL(None).prctl(15, b'a\\x1b[1m\\nb', 0, 0, 0)"

@@ -56,6 +56,8 @@ static void read_switch(struct reader *r, uint32_t cpu, int64_t ns, struct messa
         else if (f.number == SWITCH_NEXT_PID)
             s.next_tid = (int32_t)f.value;
     }
+    if (s.next_tid < 0) /* a thread that is gone but for its last moments; -1 means another thing */
+        s.next_tid = 0;
     name_thread(r, s.next_tid, &comm);
     add_switch(r, &s);
 }

@@ -293,6 +293,9 @@ static void collect_notices(struct reader *r)
     for (uint32_t i = 0; i < t->ninstants; i++)
         if (t->instants[i].kind == TRACE_INSTANT_NOTICE)
             add_notice(r, t->instants[i].name, t->instants[i].value);
+    if (t->events == 0 && !t->truncated)
+        reader_notice(r, "there is no event in it: the trace was stopped at once, or everything "
+                         "was left out of it");
     if (r->lost)
         reader_notice(r, "%" PRIu64 " packets could not be read: what they build upon is missing",
                       r->lost);

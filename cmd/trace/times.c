@@ -203,6 +203,8 @@ static void print_activities(const struct account *a)
     const struct trace *t = a->v->t;
     struct grid g;
 
+    if (a->nactivities == 0)
+        return;
     heading("What they did");
     grid_begin(&g, "<start function|<state|total|share|count|min|avg|max");
     for (uint32_t i = 0; i < a->nactivities; i++) {

@@ -38,7 +38,7 @@ function queue(trace, worst) {
 function noCpu(trace) {
     const sums = stateTotals(trace, [...Array(trace.nthreads).keys()], 0, trace.end);
     const ready = sums[RUNNABLE], wanted = ready + sums[RUNNING] + sums[EITHER];
-    if (ready < trace.end * WAITED || ready < wanted * 0.2)
+    if (!ready || ready < trace.end * WAITED || ready < wanted * 0.2)
         return null;
     return { text: `ready to run, but without a CPU for ${percent(ready, wanted)} of the time that threads wanted one`,
         to: ['threads'] };

@@ -66,7 +66,7 @@ class App {
     #apply() {
         const p = fragment.read(), tl = this.timeline, number = (name) => Number.parseFloat(p.get(name));
         clearTimeout(this.timer);
-        tl.lanes.sort = p.get('sort') in SORTS ? p.get('sort') : 'start';
+        tl.lanes.sort = Object.hasOwn(SORTS, p.get('sort')) ? p.get('sort') : 'start';
         tl.lanes.filter = p.get('filter') ?? '';
         tl.lanes.hidden = new Set((p.get('hide') ?? '').split('.').filter(Boolean).map(Number));
         byId('sort').value = tl.lanes.sort;
@@ -114,7 +114,7 @@ class App {
     }
 
     #switch(view, params) {
-        const known = view in BUILDERS && !(view === 'collections' && !this.trace.gcRows.length);
+        const known = Object.hasOwn(BUILDERS, view) && !(view === 'collections' && !this.trace.gcRows.length);
         this.view = known ? view : 'timeline';
         this.params = params;
         for (const section of document.querySelectorAll('main > section'))
@@ -174,7 +174,7 @@ class App {
         byId('name').textContent = name;
         const began = meta.wall_ms ? `, began ${new Date(meta.wall_ms).toLocaleString()}` : '';
         byId('about').textContent = `${meta.file}, ${bytes(meta.file_bytes)}, ${count(meta.events)} events, ${
-            count(t.nthreads)} threads, ${duration(t.end)}${began}`;
+            count(t.nthreads)} thread${t.nthreads === 1 ? '' : 's'}, ${duration(t.end)}${began}`;
         byId('tab-collections').hidden = !t.gcRows.length;
     }
 
