@@ -69,7 +69,8 @@ void prof_flight_take(struct prof_generation *g)
 
 static int check(const struct prof_flight_options *o)
 {
-    return o->min_age_ns < 0 || (o->max_bytes && o->max_bytes < BYTES_MIN) ? -EINVAL : 0;
+    bool fits = o->min_age_ns >= 0 && (o->max_bytes == 0 || o->max_bytes >= BYTES_MIN);
+    return fits ? prof_trace_check(&o->rings) : -EINVAL;
 }
 
 static int start_locked(const struct prof_flight_options *o)

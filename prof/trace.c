@@ -144,7 +144,7 @@ static void write_rest(void)
 
 /* ---- start and stop -------------------------------------------------------------------------- */
 
-static int check(const struct prof_trace_options *o)
+int prof_trace_check(const struct prof_trace_options *o)
 {
     bool fits =
         o->ring_bytes == 0 || (o->ring_bytes >= RING_BYTES_MIN && o->ring_bytes <= RING_BYTES_MAX);
@@ -204,7 +204,7 @@ int prof_trace_start(int fd, const struct prof_trace_options *options)
 {
     static const struct prof_trace_options defaults;
     const struct prof_trace_options *o = options ? options : &defaults;
-    int flags = fcntl(fd, F_GETFL), rc = check(o);
+    int flags = fcntl(fd, F_GETFL), rc = prof_trace_check(o);
     if (rc < 0)
         return rc;
     if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)

@@ -360,6 +360,8 @@ void prof_drain_fork_child(void);
  * held. */
 void prof_trace_take(struct prof_generation *g);
 void prof_flight_take(struct prof_generation *g);
+/* -EINVAL: a number is out of its range. */
+int prof_trace_check(const struct prof_trace_options *o);
 /* The drain thread's part: writes what prof_trace_take put aside, if no thread of the trace's does.
  */
 void prof_trace_write_out(void);

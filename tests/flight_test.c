@@ -55,12 +55,14 @@ static struct trace *load_path(const char *path)
 static void test_errors(void **state)
 {
     (void)state;
-    struct prof_flight_options small = {.max_bytes = 1}, back = {.min_age_ns = -1};
+    struct prof_flight_options small = {.max_bytes = 1}, back = {.min_age_ns = -1},
+                               rings = {.rings.ring_bytes = 1};
     assert_int_equal(prof_flight_stop(), -EINVAL);
     assert_int_equal(prof_flight_snapshot(1), -EINVAL);
     assert_int_equal(prof_flight_snapshot_file("/tmp/x", 0), -EINVAL);
     assert_int_equal(prof_flight_start(&small), -EINVAL);
     assert_int_equal(prof_flight_start(&back), -EINVAL);
+    assert_int_equal(prof_flight_start(&rings), -EINVAL);
     begin(NULL);
     assert_true(prof_flight_active() && prof_trace_on() && !prof_trace_active());
     assert_int_equal(prof_flight_start(NULL), -EBUSY);
