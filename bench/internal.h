@@ -150,8 +150,6 @@ void bench_running(char *name, size_t size);
 
 /* ---- say.c ----------------------------------------------------------------------------------- */
 
-/* Marks it and what it is part of as failed. Any thread. */
-void bench_mark_failed(struct bench_state *b);
 /* As bench_error, without file and line. */
 void bench_harness_error(struct bench_state *b, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

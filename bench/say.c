@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-void bench_mark_failed(struct bench_state *b)
+/* What it is part of has failed, too. */
+static void mark_failed(struct bench_state *b)
 {
     for (; b; b = b->parent) {
         pthread_mutex_lock(&b->lock);
@@ -84,7 +85,7 @@ void bench_harness_error(struct bench_state *b, const char *format, ...)
     va_start(args, format);
     vsay(b, "", format, args);
     va_end(args);
-    bench_mark_failed(b);
+    mark_failed(b);
 }
 
 /* Ends the calling thread's part in the benchmark. */
@@ -108,7 +109,7 @@ void bench_say(struct bench *b, enum bench_say what, const char *file, int line,
     vsay(s, place, format, args);
     va_end(args);
     if (what == BENCH_SAY_ERROR || what == BENCH_SAY_FATAL)
-        bench_mark_failed(s);
+        mark_failed(s);
     if (what == BENCH_SAY_SKIP)
         s->skipped = true;
     if (what == BENCH_SAY_FATAL || what == BENCH_SAY_SKIP)

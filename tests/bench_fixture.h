@@ -40,6 +40,21 @@ BENCH(Counts)
         bench_fatal(b, "%ld iterations, expected %ld", (long)iterations, (long)bench_n(b));
 }
 
+BENCH(Elapsed)
+{
+    while (bench_loop(b))
+        keep_busy(bench_hide(1000));
+    int64_t stopped = bench_elapsed_ns(b);
+    keep_busy(1000);
+    if (stopped <= 0 || bench_elapsed_ns(b) != stopped)
+        bench_fatal(b, "%ld ns, then %ld", (long)stopped, (long)bench_elapsed_ns(b));
+    bench_start_timer(b);
+    keep_busy(1000);
+    if (bench_elapsed_ns(b) <= stopped)
+        bench_error(b, "a timer that runs stands at %ld ns", (long)stopped);
+    bench_stop_timer(b);
+}
+
 static void free_later(void *p)
 {
     bench_sink(p);

@@ -101,6 +101,7 @@ static void the_loop_runs_n_times(void **state)
     expect_line(NAME("(Parallel)?Counts") " +1\t.* 1\\.000 iterations$");
     expect_run(0, "-bench ^BenchmarkCounts -benchtime=12345x");
     expect_line(NAME("Counts") " +12345\t.* 12345 iterations$");
+    expect_run(0, "-bench Elapsed -benchtime 50x");
     expect_run(0, "-bench ^BenchmarkCounts -benchtime 5ms");
     expect_line(NAME("Counts") N NS);
 }

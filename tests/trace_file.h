@@ -56,13 +56,6 @@ static inline void tf_fixed64(struct trace_file *f, int field, uint64_t value)
         tf_byte(f, (unsigned char)(value >> (8 * i)));
 }
 
-static inline void tf_double(struct trace_file *f, int field, double value)
-{
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    tf_fixed64(f, field, bits);
-}
-
 static inline void tf_text(struct trace_file *f, int field, const char *text)
 {
     tf_varint(f, (uint64_t)field << 3 | 2);

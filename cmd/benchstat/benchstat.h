@@ -269,7 +269,6 @@ void key_set_add(struct key_set *set, struct key *k);
 void projection_flatten(struct projection *p);
 bool key_less(const struct key *a, const struct key *b);
 void keys_sort(struct key **keys, size_t n);
-int order_compare(const struct field *f, const struct word *a, const struct word *b);
 
 // ---- statistics -----------------------------------------------------------------------------
 

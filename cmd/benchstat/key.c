@@ -165,7 +165,7 @@ static int rank(const struct field *f, const struct word *w)
     return at ? at - 1 : 0;
 }
 
-int order_compare(const struct field *f, const struct word *a, const struct word *b)
+static int order_compare(const struct field *f, const struct word *a, const struct word *b)
 {
     int c = 0;
     switch (f->order) {

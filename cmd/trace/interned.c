@@ -61,7 +61,8 @@ static uint32_t frame_intern(struct reader *r, const struct trace_frame *frame)
     return t->nframes++;
 }
 
-uint32_t stack_intern(struct reader *r, const uint32_t *frames, uint32_t n)
+/* The stack of these frames, leaf first. */
+static uint32_t stack_intern(struct reader *r, const uint32_t *frames, uint32_t n)
 {
     struct trace *t = r->t;
     uint64_t hash = n;

@@ -156,8 +156,6 @@ int64_t clock_time(struct reader *r, struct sequence *s, uint64_t clock, uint64_
 void read_interned(struct reader *r, struct sequence *s, struct message m);
 void sequence_clear(struct sequence *s);
 void sequence_free(struct sequence *s);
-/* The stack of these frames, leaf first. */
-uint32_t stack_intern(struct reader *r, const uint32_t *frames, uint32_t n);
 /* A TrackEvent's own callstack message. */
 uint32_t read_inline_stack(struct reader *r, struct message m);
 
