@@ -17,7 +17,9 @@
  * iterations each time, until it has run for -benchtime.
  *
  * Functions that take a `struct bench *` may be called from the benchmark's own thread only, unless
- * their comment says otherwise. Strings are copied. */
+ * their comment says otherwise. They cannot fail where nothing is said of it; none is
+ * async-signal-safe. Strings are copied. Times are nanoseconds of CLOCK_MONOTONIC. The format of
+ * the output is Go's (https://go.dev/design/14313-benchmark-format). */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 
@@ -44,6 +46,8 @@ struct bench_entry {
     void (*fn)(struct bench *b);
     struct bench_entry *next;
 };
+/* For the two macros alone: before main, on its thread; entry and name live as long as the process.
+ */
 void bench_register(struct bench_entry *entry);
 void bench_set_package(const char *name);
 
@@ -109,11 +113,13 @@ bool bench_run(struct bench *b, const char *name, bench_fn *fn, void *arg);
 
 /* ---- timer ----------------------------------------------------------------------------------- */
 
-/* The timer runs when a benchmark is called. Time and allocations count while it runs. */
+/* The timer runs when a benchmark is called. Time and allocations count while it runs. To start
+ * what runs and to stop what stands does nothing. */
 void bench_start_timer(struct bench *b);
 void bench_stop_timer(struct bench *b);
-void bench_reset_timer(
-    struct bench *b); /* forgets time, allocations and metrics so far; does not start or stop */
+/* Forgets time, allocations and metrics so far; does not start or stop. */
+void bench_reset_timer(struct bench *b);
+/* What has counted so far. */
 int64_t bench_elapsed_ns(const struct bench *b);
 
 /* ---- results --------------------------------------------------------------------------------- */
@@ -172,9 +178,10 @@ enum bench_say { BENCH_SAY_LOG, BENCH_SAY_ERROR, BENCH_SAY_FATAL, BENCH_SAY_SKIP
 void bench_say(struct bench *b, enum bench_say what, const char *file, int line, const char *format,
                ...) __attribute__((format(printf, 5, 6)));
 
+/* Whether bench_error or bench_fatal was called, here or in a sub-benchmark; any thread. */
 bool bench_failed(const struct bench *b);
-const char *
-bench_name(const struct bench *b); /* the full name; lives as long as the benchmark runs */
+/* The full name; lives as long as the benchmark runs. Any thread. */
+const char *bench_name(const struct bench *b);
 
 /* ---- the program ----------------------------------------------------------------------------- */
 

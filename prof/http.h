@@ -7,29 +7,38 @@
  *
  * or on the application's own libmicrohttpd daemon:
  *
- *     prof_http_mount(NULL, &http);                              before MHD_start_daemon
- *     int socket = prof_http_listen(http, NULL, ...);            for MHD_OPTION_LISTEN_SOCKET, if
- * you like int mine = prof_http_handle(http, connection, url, ...);   first thing in the access
- * handler if (mine != PROF_HTTP_NOT_MINE) return (enum MHD_Result)mine; prof_http_completed(http,
- * request);                        in MHD_OPTION_NOTIFY_COMPLETED prof_http_stop(http),
- * MHD_stop_daemon(d), prof_http_free(http);
+ *     prof_http_mount(NULL, &http);                         before MHD_start_daemon
+ *     int socket = prof_http_listen(http, NULL, ...);       for MHD_OPTION_LISTEN_SOCKET, if wanted
+ *
+ *     int mine = prof_http_handle(http, connection, ...);   first thing in the access handler
+ *     if (mine != PROF_HTTP_NOT_MINE)
+ *         return (enum MHD_Result)mine;
+ *
+ *     prof_http_completed(http, request);                   in MHD_OPTION_NOTIFY_COMPLETED
+ *
+ *     prof_http_stop(http);                                 at the end, in this order
+ *     MHD_stop_daemon(d);
+ *     prof_http_free(http);
  *
  * A capture takes seconds, and other requests must not wait for it. What the application's daemon
  * has to be:
  *   - MHD_USE_THREAD_PER_CONNECTION: captures run on the connection's own thread;
  *   - any other mode with MHD_ALLOW_SUSPEND_RESUME: captures run on a thread of ours, the
- * connection suspended;
+ *     connection suspended;
  *   - any other mode without it: snapshots are answered, captures (`profile`, `seconds=`) are
- * refused with 503.
+ *     refused with 503.
  *
  * Environment, for what an option leaves at zero:
  *   ENABLE_PPROF              0, false, no or off: no endpoints. 1, true, yes or on: the default.
  *   PPROF_ADDR                the address; default 127.0.0.1:6060
- *   PPROF_USER PPROF_PASSWORD basic authentication; default user pprof. Nothing but a loopback
- * address is served without a password. PPROF_MAX_REQUESTS PPROF_MAX_SECONDS
- * PPROF_CONNECTION_SECONDS PPROF_CPU_HZ   as the options
+ *   PPROF_USER, PPROF_PASSWORD
+ *                             basic authentication; default user pprof. Nothing but a loopback
+ *                             address is served without a password
+ *   PPROF_MAX_REQUESTS, PPROF_MAX_SECONDS, PPROF_CONNECTION_SECONDS, PPROF_CPU_HZ
+ *                             as the options
  *
- * Functions are thread-safe, never print and never exit. Threads of ours take no signal but the
+ * Functions are thread-safe, not async-signal-safe, never print and never exit; what they are given
+ * is copied. Threads of ours take no signal but the
  * profiler's own, so the application's handlers never run on them. After fork the child has no
  * endpoints and holds none of their sockets. */
 #ifndef PROF_HTTP_H
@@ -47,7 +56,7 @@ struct prof_http_options { /* zero: the environment's value, else the default */
     /* host:port or [IPv6]:port. ":port" is the loopback's; all interfaces are 0.0.0.0:port, with a
      * password. Port 0 takes a free one: prof_http_address tells. Not used by prof_http_mount. */
     const char *address;
-    const char *user;     /* basic authentication; at most 255 bytes each */
+    const char *user;     /* basic authentication; at most 255 bytes each, no colon in it */
     const char *password; /* "": none, whatever the environment says */
     int max_requests;     /* at once; more are answered 503. Default 16, at most 1024 */
     int max_seconds;      /* the longest capture. Default 3600, at most 86400 */

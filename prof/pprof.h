@@ -39,7 +39,7 @@ PROF_API int prof_cpu_stop(int fd);
  * those made with prof_custom_new. */
 
 /* Writes the named profile to fd. debug 0: profile.proto; 1: text, as Go's; 2 ("goroutine"): text by thread.
- * -ENOENT: no such profile. -EINVAL: debug. */
+ * -ENOENT: no such profile. -EINVAL: debug. -ENOMEM. Else what write(2) said. fd stays open. */
 PROF_API int prof_write(const char *name, int fd, int debug);
 
 /* Calls fn with the name of every profile there is, each once: the built-in ones, then custom ones, newest first. The
@@ -55,14 +55,16 @@ struct prof_snapshot;
 /* Takes the named profile. *out is the caller's, to be given to prof_snapshot_free. -ENOENT, -ENOMEM. */
 PROF_API int prof_snapshot_take(const char *name, struct prof_snapshot **out);
 /* later -= earlier, entry by entry; entries with nothing left are dropped, and what has shrunk counts as nothing left
- * (viewers refuse negative values). Sets the duration. -EINVAL: they are not of one name. -ENOMEM. */
+ * (viewers refuse negative values). Sets the duration. -EINVAL: they are not of one name. -ENOMEM: later is as it
+ * was. earlier stays the caller's, and may be freed at once. */
 PROF_API int prof_snapshot_subtract(struct prof_snapshot *later, const struct prof_snapshot *earlier);
-/* As prof_write. */
+/* As prof_write; debug 0 or 1. May be written any number of times, by one thread at a time. */
 PROF_API int prof_snapshot_write(const struct prof_snapshot *s, int fd, int debug);
+/* NULL does nothing. */
 PROF_API void prof_snapshot_free(struct prof_snapshot *s);
 
 /* Calls found for each of the n addresses that lies in a known function, with its innermost function's name, which
- * lives until found returns. -ENOMEM. */
+ * lives until found returns. What found allocates is not recorded. -ENOMEM: it was not called. */
 PROF_API int prof_symbol_names(const uintptr_t *pcs, size_t n,
                                void (*found)(uintptr_t pc, const char *name, void *arg), void *arg);
 
@@ -73,7 +75,8 @@ enum { PROF_HEAP_RATE_DEFAULT = 512 * 1024 };
 /* The mean number of bytes allocated between two heap samples, at most 64 MiB (more is taken as that); 1 records
  * every allocation, 0 none.
  * Set it as early as possible: samples are scaled by the rate they were taken at. Returns the old rate;
- * a negative rate only asks. PROF_HEAP_RATE in the environment sets it before main. */
+ * a negative rate only asks. PROF_HEAP_RATE in the environment sets it before main. After some 4000 different
+ * rates the one in force stays. */
 PROF_API int64_t prof_set_heap_rate(int64_t bytes);
 
 /* Block profile: one sample per rate_ns spent waiting (1: every wait; 0: off, the default). Returns the old
@@ -109,7 +112,7 @@ PROF_API void prof_alloc_counts(struct prof_alloc_counts *out);
 /* Labels are key=value pairs on the calling thread's samples. A thread starts with those of the thread that
  * created it. Strings are copied, and those of 65536 different sets of labels are kept for ever: a value that never comes
  * again (the number of a request) does not belong here. A key that is there already gets the new value until the pop.
- * -ENOMEM: no room (32 pushes deep, 64 labels, 4096 bytes a string, the sets above); the labels stay as they were, and it
+ * -ENOMEM: no room (32 pushes deep, 64 labels, 4096 bytes a string, 64 MiB of sets, their number); the labels stay as they were, and it
  * is counted in prof_drops. -EINVAL: NULL, or an empty key. Not async-signal-safe. */
 PROF_API int prof_label_push(const char *key, const char *value);
 /* Takes back the calling thread's latest push that is still in force. -EINVAL: there is none. */
