@@ -47,13 +47,8 @@ start_server() {
     : >"$work/log"
     PROF_HEAP_RATE=65536 "$BIN/server" -addr 127.0.0.1:0 >"$work/log" 2>&1 </dev/null &
     server_pid=$!
-    for _ in {1..200}; do
-        server=http://$(sed -n 's/^listening on \([^ ]*\) .*/\1/p' "$work/log")
-        [[ $server == http:// ]] || return 0
-        kill -0 "$server_pid" 2>/dev/null || break
-        sleep 0.05
-    done
-    fail "the server did not start: $(tail -n 1 "$work/log")"
+    await "$server_pid" grep -q '^listening on ' "$work/log" || fail "the server did not start: $(tail -n 1 "$work/log")"
+    server=http://$(sed -n 's/^listening on \([^ ]*\) .*/\1/p' "$work/log")
 }
 
 snapshots_of_server() {

@@ -118,9 +118,19 @@ keep() {
     mv -f "$1" "$2"
 }
 
-# ---- ports -------------------------------------------------------------------------------------------
+# ---- servers -------------------------------------------------------------------------------------------
 port_in_use() { # PORT
     (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+# Until the command succeeds. False: the process has ended before, or 20 s are over.
+await() { # PID COMMAND...
+    local pid=$1 end=$((SECONDS + 20))
+    shift
+    until "$@"; do
+        kill -0 "$pid" 2>/dev/null && ((SECONDS < end)) || return 1
+        sleep 0.05
+    done
 }
 
 require_port() { # VARIABLE PORT

@@ -50,11 +50,8 @@ start_server() {
         fail "no server answers at $SERVER; start one there with: make run-server"
     "$BIN/server" -addr "${address/localhost/127.0.0.1}" >"$work/server" 2>&1 &
     server=$!
-    for _ in {1..100}; do
-        answers && return
-        kill -0 "$server" 2>/dev/null || fail "$(tail -n 1 "$work/server")"
-        sleep 0.1
-    done
+    await "$server" answers && return
+    kill -0 "$server" 2>/dev/null || fail "$(tail -n 1 "$work/server")"
     fail "the server does not answer at $SERVER"
 }
 

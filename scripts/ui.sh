@@ -47,11 +47,7 @@ for i in "${!titles[@]}"; do
     viewers+=($!)
 done
 for i in "${!titles[@]}"; do
-    for _ in {1..100}; do
-        port_in_use "${ports[i]}" && break
-        kill -0 "${viewers[i]}" 2>/dev/null || fail "pprof did not start on port ${ports[i]}: $(tail -1 "$log")"
-        sleep 0.1
-    done
+    await "${viewers[i]}" port_in_use "${ports[i]}" || fail "pprof did not start on port ${ports[i]}: $(tail -1 "$log")"
     echo "  ${titles[i]}: http://127.0.0.1:${ports[i]}/ui/"
 done
 echo "  Ctrl-C stops $( ((${#titles[@]} > 1)) && echo both || echo it)"

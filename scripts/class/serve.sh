@@ -22,11 +22,7 @@ start_server() {
         address=127.0.0.1:$((20000 + RANDOM % 12000))
         BLOCK_PROFILE_RATE_NS=1000 MUTEX_PROFILE_FRACTION=5 "$BIN/server" -addr "$address" >"$work/server" 2>&1 &
         server=$!
-        for _ in {1..100}; do
-            ! curl --silent --output /dev/null --max-time 5 "http://$address/healthz" || return 0
-            kill -0 "$server" 2>/dev/null || break
-            sleep 0.1
-        done
+        ! await "$server" curl --silent --output /dev/null --max-time 5 "http://$address/healthz" || return 0
         kill "$server" 2>/dev/null || true
         server=''
     done
