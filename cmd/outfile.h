@@ -5,7 +5,7 @@
 
 struct outfile {
     int fd;           /* write to it */
-    const char *path; /* the caller's */
+    const char *path; /* the caller's; stays when the file is forgotten */
     char *target;     /* the same with links followed; NULL: it is a device */
     char *hidden;     /* the name until then; NULL: it has none, or the file is a device */
     int replaces;     /* whether it has still to get its name */

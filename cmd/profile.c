@@ -39,11 +39,8 @@ void profile_start_cpu(struct profile_output *p, int hz)
 
 static void finish(struct profile_output *p, int err)
 {
-    const char *path = p->file.path;
-
     if (!err)
         err = outfile_commit(&p->file);
-    p->file.path = path;
     if (err)
         give_up(p, "cannot write it", err);
 }
