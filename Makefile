@@ -253,6 +253,7 @@ pcs     := prof.pc $(if $(http_src),prof-http.pc)
 installed = $(addprefix $(DESTDIR)$(LIBDIR)/,$(notdir $(libprof) $(shlibs)) $(addprefix pkgconfig/,$(pcs))) \
             $(addprefix $(DESTDIR)$(PREFIX)/include/,$(public)) $(DESTDIR)$(BINDIR)/prof
 .PHONY: install uninstall
+# The loader finds a new library in /usr/local/lib once ldconfig has run; that takes root, as does a library there.
 install: $(libprof) $(shlibs) $(BIN)/prof ## libprof.a, libprof.so, the headers and prof.pc, the prof command
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include/prof $(DESTDIR)$(BINDIR)
 	install -m 755 $(BIN)/prof $(DESTDIR)$(BINDIR)
@@ -261,6 +262,7 @@ install: $(libprof) $(shlibs) $(BIN)/prof ## libprof.a, libprof.so, the headers 
 	install -m 644 $(public) $(DESTDIR)$(PREFIX)/include/prof
 	$(foreach pc,$(pcs),sed 's,@PREFIX@,$(PREFIX),; s,@LIBDIR@,$(LIBDIR),' prof/$(pc).in \
 	    > $(DESTDIR)$(LIBDIR)/pkgconfig/$(pc) && ):
+	$(if $(DESTDIR),,ldconfig 2>/dev/null || :)
 uninstall: ## takes back what install put there
 	rm -f $(installed)
 	-rmdir $(DESTDIR)$(PREFIX)/include/prof 2>/dev/null

@@ -20,6 +20,14 @@ static int compile(const char *flag, const char *pattern, bool split, struct ben
     return *out ? 0 : bench_complain(2, "invalid regular expression for %s: %s", flag, error);
 }
 
+/* The status, unless what was printed went nowhere. */
+static int written(int status)
+{
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return bench_complain(1, "the results could not be written to standard output");
+    return status;
+}
+
 static int list(const struct bench_options *o, int64_t start_ns)
 {
     struct bench_matcher *m;
@@ -33,7 +41,7 @@ static int list(const struct bench_options *o, int64_t start_ns)
             puts(e->name);
     bench_matcher_free(m);
     printf("ok  \t%s\t%.3fs\n", bench_package(), (double)(bench_now_ns() - start_ns) / 1e9);
-    return 0;
+    return written(0);
 }
 
 static int complain_no_match(const struct bench_options *o)
@@ -104,7 +112,5 @@ int bench_main(int argc, char **argv)
         status = run(&c, start_ns);
     bench_matcher_free(c.matcher);
     bench_names_free(&c.names);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return bench_complain(1, "the results could not be written to standard output");
-    return status;
+    return written(status);
 }

@@ -75,7 +75,7 @@ print_verdict() {
     printf '\n%s%s%s%s\n' "$bold" "$colour" "$verdict" "$reset"
     printf '\n%s\n' "$verdict" >>"$work/report.txt"
     [[ $verdict != inconclusive* ]] ||
-        echo "again, with more: make compare-$lab BENCH_COUNT=$((2 * count)) BENCH_TIME=1s, and nothing else running"
+        echo "again, with more: make compare-$lab BENCH_COUNT=$((count < 5 ? 10 : 2 * count)) BENCH_TIME=1s, and nothing else running"
 }
 
 # What one kind of profile says on both sides. QUANTUM: the value of one sample; 0 when everything was recorded.

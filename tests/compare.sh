@@ -158,6 +158,10 @@ like "where the threads stand is shown" "$out" '^ +120  .*leak_wait_for_job'
 run env BEFORE=joined AFTER=leaky scripts/compare.sh leak
 exits "the leak is not cured by a leak" 1
 
+BENCH_COUNT=1 compare fib
+like "one run each proves nothing" "$out" '^inconclusive: too few runs'
+like "and enough are asked for" "$out" '^again, with more: make compare-fib BENCH_COUNT=10 '
+
 rm -rf "$PROFILES"
 start env BENCH_COUNT=500 BENCH_TIME=1x scripts/compare.sh fib
 wait_for 20 test -s "$PROFILES"/.work.*/noise_a.txt

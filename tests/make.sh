@@ -92,6 +92,10 @@ libs=$(pkg-config --static --libs prof | tr ' ' '\n' | grep -E '^(-ldw|-lelf|-lz
 holds "and with the static library" \
     gcc -o "$tmp/user-static" -I"$root/opt/prof/include" "$tmp/user.c" "$root/opt/prof/lib/libprof.a" $libs
 holds "which needs no libprof.so" "$tmp/user-static"
+remake -n install DESTDIR="$root"
+unlike "a package leaves the loader's cache alone" "$out" ldconfig
+remake -n install
+like "an installed library is made known to the loader" "$out" ldconfig
 remake uninstall DESTDIR="$root" PREFIX=/opt/prof
 is "uninstall leaves no file" "$(find "$root" -type f)" ""
 
