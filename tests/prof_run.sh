@@ -265,6 +265,7 @@ is_trace() { # NAME FILE: nothing but packets, field 1
     is "$1" "$(head -c 1 "$2" 2>/dev/null | od -An -tx1 | tr -d ' ')" 0a
 }
 run_refuses "a trace without a file" 2 '-trace: expected the path of a file' -trace '' -- true
+run_refuses "a trace with its file forgotten" 2 '-trace needs a value; prof help run' -trace -- true
 run_refuses "a trace into a folder" 1 "-trace $tmp: Is a directory; expected a file" -trace "$tmp" -- true
 run_refuses "a trace behind a file" 1 'Not a directory' -trace "$tmp/text/x" -- true
 run "$prof" run -trace "$tmp/t/new/run.trace" -- "$python" -c "

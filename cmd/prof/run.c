@@ -142,7 +142,7 @@ static int parse(struct run *r, int argc, char **argv, int *i)
         const char **value = value_of(r, name, length);
         if (!value)
             return run_complain(2, "unknown flag %s; prof help run lists them", argv[*i]);
-        if (!name[length] && *i + 1 == argc)
+        if (!name[length] && (*i + 1 == argc || !strcmp(argv[*i + 1], "--")))
             return run_complain(2, "-%s needs a value; prof help run says which", name);
         *value = name[length] ? name + length + 1 : argv[++*i];
     }
