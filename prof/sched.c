@@ -13,11 +13,8 @@
 #include "prof/switch_ring.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -61,7 +58,6 @@ static struct {
     uint64_t lost;
 } sched;
 
-static char missing[512];
 static _Atomic uint64_t lost;
 atomic_bool prof_sched_active;
 
@@ -114,75 +110,6 @@ static void open_creation(void)
 {
     atomic_fetch_and(&creating, ~CLOSED);
     prof_futex_wake(&creating);
-}
-
-/* ---- what is missing ------------------------------------------------------------------------- */
-
-static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void say(const char *format, ...)
-{
-    size_t n = strlen(missing);
-    va_list args;
-
-    if (n && n < sizeof missing - 1)
-        missing[n++] = ';', missing[n++] = ' ';
-    va_start(args, format);
-    vsnprintf(missing + n, sizeof missing - n, format, args);
-    va_end(args);
-}
-
-static int paranoid(void)
-{
-    char text[16] = "";
-    int fd = open("/proc/sys/kernel/perf_event_paranoid", O_RDONLY | O_CLOEXEC);
-
-    if (fd >= 0 && read(fd, text, sizeof text - 1) < 0)
-        text[0] = '\0';
-    if (fd >= 0)
-        close(fd);
-    return (int)strtol(text, NULL, 10);
-}
-
-static unsigned long long descriptor_limit(void)
-{
-    struct rlimit l = {0};
-
-    getrlimit(RLIMIT_NOFILE, &l);
-    return l.rlim_cur;
-}
-
-static void say_why_none(int err)
-{
-    static const char none[] = "no switch records: perf_event_open was refused";
-
-    if (err == -EACCES && paranoid() > 2)
-        say("%s: kernel.perf_event_paranoid is %d; allow it with: sysctl "
-            "kernel.perf_event_paranoid=2",
-            none, paranoid());
-    else if (err == -EACCES || err == -EPERM)
-        say("%s (%s), as containers do; allow it with: docker run --cap-add PERFMON, or a seccomp "
-            "profile that lets perf_event_open pass",
-            none, strerrorname_np(-err));
-    else if (err == -ENOSYS)
-        say("%s (ENOSYS): this kernel, or a filter before it, has no such call", none);
-    else if (err == -ENOBUFS)
-        say("no switch records: no memory for their rings is left to this user; allow more with: "
-            "sysctl kernel.perf_event_mlock_kb=2048");
-    else if (err == -EMFILE)
-        say("%s (EMFILE): all %llu descriptors are in use; allow more with: ulimit -n", none,
-            descriptor_limit());
-    else
-        say("%s (%s)", none, strerrorname_np(-err) ? strerrorname_np(-err) : "unknown");
-}
-
-const char *prof_sched_missing(void)
-{
-    return missing;
-}
-
-uint64_t prof_sched_lost(void)
-{
-    return atomic_load_explicit(&lost, memory_order_relaxed);
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */
@@ -301,7 +228,7 @@ static void add_found(pid_t tid)
 static size_t event_budget(void)
 {
     int next = dup(sched.ring[0].fd); /* the lowest that is free */
-    unsigned long long limit = descriptor_limit();
+    unsigned long long limit = prof_descriptor_limit();
 
     if (next < 0)
         return 0;
@@ -333,20 +260,21 @@ static void open_threads(void)
     sched.has_sums = false;
     prof_tasks_each(sched.tasks, open_thread, &budget);
     if (sched.missed)
-        say("no switch records of %zu of %zu threads: each takes %d descriptors, and half of those "
+        prof_sched_say(
+            "no switch records of %zu of %zu threads: each takes %d descriptors, and half of those "
             "that are left may be used; allow more with: ulimit -n %zu",
             sched.missed, sched.nfound, sched.nrings,
             2 * (sched.nfound + 1) * (size_t)sched.nrings + 256);
     if (!sched.has_sums)
-        say("how long threads waited for a CPU after a wait is not known: there is no "
-            "/proc/self/task/*/schedstat");
+        prof_sched_say("how long threads waited for a CPU after a wait is not known: there is no "
+                       "/proc/self/task/*/schedstat");
 }
 
 static int start(void)
 {
     int err;
 
-    missing[0] = '\0';
+    prof_sched_say_nothing();
     sched.pid = getpid();
     sched.tasks = prof_tasks_open();
     prof_lock(&own.lock);
@@ -359,7 +287,7 @@ static int start(void)
         open_threads();
     open_creation();
     if (err) {
-        say_why_none(err);
+        prof_sched_say_why_none(err);
         release(true);
     }
     return err;
@@ -551,6 +479,11 @@ size_t prof_sched_running(struct prof_switch *out, size_t max)
         n++;
     }
     return n;
+}
+
+uint64_t prof_sched_lost(void)
+{
+    return atomic_load_explicit(&lost, memory_order_relaxed);
 }
 
 /* ---- threads and processes ------------------------------------------------------------------- */

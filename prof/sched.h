@@ -84,6 +84,13 @@ static inline void prof_sched_waited(int64_t ns)
 }
 void prof_sched_fork_child(void);
 
+/* ---- missing.c: what prof_sched_missing tells, said while a recording begins ----------------- */
+
+void prof_sched_say_nothing(void);
+void prof_sched_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void prof_sched_say_why_none(int err);
+unsigned long long prof_descriptor_limit(void);
+
 /* ---- delay.c --------------------------------------------------------------------------------- */
 
 /* What is known of a thread. */
