@@ -8,6 +8,8 @@
 #   scripts/perf/flight.sh        TRIOS=4 ROUNDS=4 in the environment
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# shellcheck source=scripts/perf/in_turns.sh
+. scripts/perf/in_turns.sh
 : "${BIN:=bin}" "${TRIOS:=4}" "${ROUNDS:=4}"
 
 work=$(mktemp -d)
@@ -54,31 +56,12 @@ burst() { # NAME N PATH REQUESTS
         awk -v n="$4" '{ print 4 * n / ($2 - $1), 4 * n / ($4 - $3) }' >>"$work/$1.$2"
 }
 
-report() { # NAME WHAT COLUMN
-    paste -d' ' "$work/$1".[012] | awk -v what="flight recorder, $1: $2" -v column="$3" '
-        function median(v, n,    i, j, t) {
-            for (i = 2; i <= n; i++)
-                for (j = i; j > 1 && v[j - 1] > v[j]; j--) { t = v[j]; v[j] = v[j - 1]; v[j - 1] = t }
-            return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
-        }
-        { a = $column; b = $(2 + column); c = $(4 + column) }
-        a > 0 && b > 0 { n++; ratio[n] = 2 * c / (a + b); noise[n] = b / a }
-        END {
-            change = 100 * (median(ratio, n) - 1)
-            printf "%s  %+.1f%% (plain: %+.1f%%)  2%% less  %s\n", what, change, 100 * (median(noise, n) - 1), (change >= -2 ? "ok" : "MISSED")
-        }'
-}
-
 measure() { # NAME PATH REQUESTS
-    local round i
+    local i
     for i in 0 1 2; do
         burst warm "$i" "$2" "$3"
     done
-    for ((round = 0; round < ROUNDS; round++)); do
-        for ((i = 0; i < 3; i++)); do # another one begins each round
-            burst "$1" $(((i + round) % 3)) "$2" "$3"
-        done
-    done
+    in_turns "$@"
 }
 
 # What scripts/load.sh asks for, and a request that does next to nothing.
@@ -91,6 +74,6 @@ for ((trio = 0; trio < TRIOS; trio++)); do
     end_trio
 done
 for name in cpu memory locks short; do
-    report "$name" "requests/s" 1
-    report "$name" "requests per CPU time" 2
+    ratio "$name" "flight recorder, $name: requests/s" 1 2
+    ratio "$name" "flight recorder, $name: requests per CPU time" 2 2
 done

@@ -10,6 +10,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=tests/peers.sh
 . tests/peers.sh
+# shellcheck source=scripts/perf/in_turns.sh
+. scripts/perf/in_turns.sh
 : "${BIN:=bin}" "${ROUNDS:=9}" "${SECONDS_EACH:=1.5}"
 scripts/deps.sh peers
 redis_io_threads=1 # more of them spin, which two cores shared with the load show as noise
@@ -76,39 +78,18 @@ burst() { # NAME N
         awk '{ print $1, $1 * $3 * 1000 / ($2 > 0 ? $2 : 1) }' >>"$work/$1.$2"
 }
 
-# The median over the rounds of preloaded against the mean of the two plain ones, all three of one round; and, as what
-# such a median is worth, of one plain one against the other.
-report() { # NAME WHAT COLUMN
-    paste -d' ' "$work/$1".[012] | awk -v what="$1 under prof run: $2" -v column="$3" '
-        function median(v, n,    i, j, t) {
-            for (i = 2; i <= n; i++)
-                for (j = i; j > 1 && v[j - 1] > v[j]; j--) { t = v[j]; v[j] = v[j - 1]; v[j - 1] = t }
-            return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
-        }
-        { a = $column; b = $(2 + column); c = $(4 + column) }
-        a > 0 && b > 0 { n++; ratio[n] = 2 * c / (a + b); noise[n] = b / a }
-        END {
-            change = 100 * (median(ratio, n) - 1)
-            printf "%s  %+.1f%% (plain: %+.1f%%)  3%% less  %s\n", what, change, 100 * (median(noise, n) - 1), (change >= -3 ? "ok" : "MISSED")
-        }'
-}
-
 measure() { # NAME
-    local ports pids round i
+    local ports pids i
     start_three "$1"
     for i in 0 1 2; do
         load "$1" "${ports[i]}" >/dev/null # warm
         : >"$work/$1.$i"
     done
-    for ((round = 0; round < ROUNDS; round++)); do
-        for ((i = 0; i < 3; i++)); do # another one begins each round
-            burst "$1" $(((i + round) % 3))
-        done
-    done
+    in_turns "$1"
     peers_kill
-    report "$1" "requests/s" 1
+    ratio "$1" "$1 under prof run: requests/s" 1 3
     # A backend of PostgreSQL's lives as long as one burst, and writes its profiles when it ends: not a request's cost.
-    [[ $1 == postgres ]] || report "$1" "requests per CPU time" 2
+    [[ $1 == postgres ]] || ratio "$1" "$1 under prof run: requests per CPU time" 2 3
 }
 
 (($#)) || set -- redis memcached nginx postgres
