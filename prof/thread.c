@@ -6,6 +6,7 @@
  * first hook, or found in /proc when a CPU profile starts. A pthread key's destructor gives the
  * slot back. Slots are recycled and never freed, so the list can be walked without a lock. */
 #include "prof/wait.h"
+#include "prof/twin.h"
 
 #include <dlfcn.h>
 #include <errno.h>

@@ -4,7 +4,7 @@
  * libc's, so to these a hook is who called. The program's libprof tells the preloaded one where its
  * code is (the Makefile gives the archive's code a section of its own, whose bounds the linker
  * knows), and that leaves its frames out. Entered from prof_init, and with each stack of a hook. */
-#include "prof/internal.h"
+#include "prof/twin.h"
 
 #include <dlfcn.h>
 #include <string.h>
