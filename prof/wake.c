@@ -19,6 +19,7 @@ enum {
     HANDOVER_NS = 30 * 1000,  /* at most so long is a CPU without a thread between two of ours */
     WEIGHT_MIN_NS = 2 * 1000, /* waking takes that long on an idle CPU */
     EARLY_NS = 20 * 1000,     /* a waker may be about to before the other sleeps */
+    LATE_NS = 50 * 1000,      /* so late is a record, as long as that is enough; */
     LATE_MAX_NS = 200 * 1000, /* 60 us were seen beside another user of perf events */
     END_LATE_MAX_NS = 10 * 1000,
     THREADS_MIN = 256,
@@ -155,16 +156,27 @@ static int64_t longest_ns(const struct start *s)
     return s->in->time_ns - stopped_ns(s) - 1;
 }
 
-/* How much earlier it may have begun: behind its wait, and behind the beginning of the run before
- * it on that CPU. */
-static int64_t room_before(const struct start *s)
+/* The run before it on that CPU gives way where its own thread's time has not been put right yet.
+ */
+static bool gives_way(struct prof_wakes *w, const struct start *s)
 {
-    int64_t first_ns = stopped_ns(s) + 1;
-    int64_t room_ns;
+    struct prof_wake_thread *t = thread_of(w, s->before->tid);
 
-    if (s->before && s->before_in_ns >= first_ns)
-        first_ns = s->before_in_ns + 1;
-    room_ns = at_most(s->in->time_ns - first_ns, LATE_MAX_NS - s->late_ns);
+    return t && t->sums_ns < s->before->time_ns;
+}
+
+/* How much earlier it may have begun: behind its wait, and behind the run before it on that CPU, or
+ * behind that one's beginning. */
+static int64_t room_before(struct prof_wakes *w, const struct start *s, bool into_run_before)
+{
+    int64_t first_ns = stopped_ns(s) + 1, free_ns = first_ns, room_ns;
+
+    if (s->before)
+        free_ns = into_run_before && gives_way(w, s) ? s->before_in_ns + 1 : s->before->time_ns;
+    if (free_ns > first_ns)
+        first_ns = free_ns;
+    room_ns =
+        at_most(s->in->time_ns - first_ns, (into_run_before ? LATE_MAX_NS : LATE_NS) - s->late_ns);
     return room_ns > 0 ? room_ns : 0;
 }
 
@@ -183,7 +195,7 @@ static void move_end_of_run_before(struct prof_wakes *w, struct start *s)
 
 /* Moves each that has room back by ns. How many there are that have some left. */
 static int64_t move_back(struct prof_wakes *w, struct start *starts, struct prof_wake_thread *t,
-                         int64_t ns)
+                         int64_t ns, bool into_run_before)
 {
     int64_t n = 0;
 
@@ -191,12 +203,12 @@ static int64_t move_back(struct prof_wakes *w, struct start *starts, struct prof
         EACH_START(i, starts, t)
         {
             struct start *s = &starts[i - 1];
-            int64_t moved_ns = at_most(ns, room_before(s));
+            int64_t moved_ns = at_most(ns, room_before(w, s, into_run_before));
             s->in->time_ns -= moved_ns;
             s->late_ns += moved_ns;
             move_end_of_run_before(w, s);
             t->cpu_ns += moved_ns;
-            n += room_before(s) > 0;
+            n += room_before(w, s, into_run_before) > 0;
         }
     return n;
 }
@@ -230,21 +242,34 @@ static int64_t move_ends_back(struct start *starts, struct prof_wake_thread *t, 
     return n;
 }
 
-/* The thread has used more time than its records say: each of them is a little late where it begins
- * to run, and where it has used less, where it ends. What one has no room for is the others', so it
- * takes some rounds. */
+enum { ROUNDS = 8 }; /* what one record has no room for is the others' */
+
+/* The thread has used more time than its records say: each of them is late where it begins to run.
+ */
+static void put_beginnings_right(struct prof_wakes *w, struct start *starts,
+                                 struct prof_wake_thread *t, int64_t true_ns)
+{
+    for (int into_run_before = 0; into_run_before < 2; into_run_before++) {
+        int64_t n = move_back(w, starts, t, 0, into_run_before);
+        for (int round = 0; round < ROUNDS && n > 0 && true_ns - t->cpu_ns >= n; round++)
+            n = move_back(w, starts, t, (true_ns - t->cpu_ns) / n, into_run_before);
+    }
+}
+
+/* It has used less: they are late where it ends. */
+static void put_ends_right(struct start *starts, struct prof_wake_thread *t, int64_t true_ns)
+{
+    int64_t n = move_ends_back(starts, t, 0);
+
+    for (int round = 0; round < ROUNDS && n > 0 && t->cpu_ns - true_ns >= n; round++)
+        n = move_ends_back(starts, t, (t->cpu_ns - true_ns) / n);
+}
+
 static void put_right(struct prof_wakes *w, struct start *starts, struct prof_wake_thread *t,
                       int64_t cpu_ns)
 {
-    enum { ROUNDS = 8 };
-    const int64_t true_ns = cpu_ns - t->base_cpu_ns;
-    int64_t n = move_back(w, starts, t, 0);
-
-    for (int round = 0; round < ROUNDS && n > 0 && true_ns - t->cpu_ns >= n; round++)
-        n = move_back(w, starts, t, (true_ns - t->cpu_ns) / n);
-    n = move_ends_back(starts, t, 0);
-    for (int round = 0; round < ROUNDS && n > 0 && t->cpu_ns - true_ns >= n; round++)
-        n = move_ends_back(starts, t, (t->cpu_ns - true_ns) / n);
+    put_beginnings_right(w, starts, t, cpu_ns - t->base_cpu_ns);
+    put_ends_right(starts, t, cpu_ns - t->base_cpu_ns);
 }
 
 struct share {
