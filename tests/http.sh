@@ -131,7 +131,7 @@ delta() { # NAME REQUEST FUNCTION
     unlike "$1: delta has no value below zero" "$out" '^ *-[0-9]+ '
 }
 delta heap '/work/mem?bytes=4096&count=5000&hold=true&impl=arena' alloc_arena
-delta allocs '/work/mem?bytes=4096&count=5000&hold=false&impl=pool' alloc_pool
+delta allocs '/work/mem?bytes=4096&count=5000&hold=true&impl=arena' alloc_arena
 delta block '/work/contention?iter=500&holdNs=20000&workers=4' mutex_single_worker
 delta mutex '/work/contention?iter=500&holdNs=20000&workers=4' mutex_single_worker
 delta threadcreate '/work/leak?workers=3' leak_crew_start
