@@ -57,19 +57,7 @@ exits "an unknown command" 2
 
 if [[ $SAN ]]; then
     skip "programs under a preloaded libprof.so" "a sanitizer's library can be preloaded only into its own programs"
-    
-# ---- a program that has libprof.a in it ----------------------------------------------------------------------
-run "$prof" run -heap 1 -block 1 -mutex 1 -o "$tmp/twin" -trace "$tmp/twin/trace" -- \
-    "$BIN/bench" -bench '^BenchmarkHotMutex$/impl=single' -benchtime 2x
-exits "a program with libprof in it" 0
-names=$(for profile in allocs block mutex goroutine threadcreate; do
-    go tool pprof -traces "$tmp/twin/$profile.pb.gz" 2>/dev/null
-done)
-like "its waits are its own" "$names" ' mutex_single_worker$'
-unlike "not those of its hooks" "$names" ' (malloc_slowly|lock_slowly|wait_for|prof_join_at|thread_main)$'
-like "its threads have begun where it says" "$("$BIN/trace" -summary "$tmp/twin/trace")" '^  worker_main '
-
-done_testing
+    done_testing
 fi
 
 # ---- the program stays what it was -------------------------------------------------------------------------------
@@ -321,7 +309,6 @@ like "has all of its time" "$("$BIN/trace" -summary "$tmp/t/beside" 2>&1)" '^  l
 curl -s -o "$tmp/t/snapshot" "http://127.0.0.1:$port/debug/trace/snapshot"
 is_trace "its snapshot" "$tmp/t/snapshot"
 stop_children
-
 
 # ---- a program that has libprof.a in it ----------------------------------------------------------------------
 run "$prof" run -heap 1 -block 1 -mutex 1 -o "$tmp/twin" -trace "$tmp/twin/trace" -- \
