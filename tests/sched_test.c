@@ -43,20 +43,23 @@ static void read_all(void)
 struct worker {
     pthread_t thread;
     pid_t tid;
-    bool creates;               /* the next one, when recording has begun */
-    long counted[2], before[2]; /* switches: waiting, preempted; all, and before the recording */
+    bool creates; /* the next one, when recording has begun */
+    struct count {
+        int64_t time_ns;
+        long switches[2]; /* waiting, preempted */
+    } begin, end;
 };
 
 static struct worker workers[THREADS];
 static atomic_int parked;
 static atomic_bool go;
 
-static void count_switches(long out[2])
+/* The calling thread's. */
+static struct count count_switches(void)
 {
     struct rusage u;
     getrusage(RUSAGE_THREAD, &u);
-    out[0] = u.ru_nvcsw;
-    out[1] = u.ru_nivcsw;
+    return (struct count){prof_now_ns(), {u.ru_nvcsw, u.ru_nivcsw}};
 }
 
 static void sleep_us(long us)
@@ -72,49 +75,36 @@ static void *run_worker(void *arg)
     atomic_fetch_add(&parked, 1);
     while (!atomic_load(&go))
         sleep_us(1000);
+    w->begin = count_switches();
     if (w->creates)
         assert_int_equal(pthread_create(&w[1].thread, NULL, run_worker, &w[1]), 0);
     for (int i = 0; i < 60; i++) {
         sleep_us(500);
         burn(0.0005);
     }
-    count_switches(w->counted);
+    w->end = count_switches();
     return NULL;
-}
-
-/* Of those that were there when the recording began: asked from outside. */
-static void count_before(struct worker *w)
-{
-    char path[64], line[128];
-    snprintf(path, sizeof path, "/proc/self/task/%d/status", (int)w->tid);
-    FILE *f = fopen(path, "r");
-    assert_non_null(f);
-    while (fgets(line, sizeof line, f)) {
-        sscanf(line, "voluntary_ctxt_switches: %ld", &w->before[0]);
-        sscanf(line, "nonvoluntary_ctxt_switches: %ld", &w->before[1]);
-    }
-    fclose(f);
 }
 
 static void check_worker(const struct worker *w)
 {
     long out[2] = {0}, in = 0;
     for (size_t i = 0; i < nswitches; i++)
-        if (switches[i].tid == w->tid) {
+        if (switches[i].tid == w->tid && switches[i].time_ns > w->begin.time_ns &&
+            switches[i].time_ns < w->end.time_ns) {
             in += switches[i].kind == PROF_SWITCH_IN;
             out[0] += switches[i].kind == PROF_SWITCH_OUT;
             out[1] += switches[i].kind == PROF_SWITCH_PREEMPTED;
         }
     for (int i = 0; i < 2; i++) {
-        long kernel = w->counted[i] - w->before[i];
-        /* What comes between a reading of the count and the recording's begin or end. */
-        long slack = 4 + kernel / 100;
-        if (labs(out[i] - kernel) > slack)
+        long kernel = w->end.switches[i] - w->begin.switches[i];
+        /* One may come between the count and its time, at both ends. */
+        if (labs(out[i] - kernel) > 2 + kernel / 100)
             fail_msg("thread %d, %s: expected %ld switches as the kernel, got %ld", (int)w->tid,
                      i ? "preempted" : "waiting", kernel, out[i]);
     }
     assert_true(labs(in - out[0] - out[1]) <= 1);
-    assert_true(w->counted[0] > 50);
+    assert_true(w->end.switches[0] - w->begin.switches[0] >= 50);
 }
 
 static void start_or_skip(void)
@@ -141,8 +131,6 @@ static void every_thread_is_recorded(void **state)
     while (atomic_load(&parked) < 3)
         sleep_us(1000);
     start_or_skip();
-    for (int i = 0; i < 6; i += 2)
-        count_before(&workers[i]);
     atomic_store(&go, true);
     for (int i = 6; i < THREADS; i++)
         assert_int_equal(pthread_create(&workers[i].thread, NULL, run_worker, &workers[i]), 0);
