@@ -16,12 +16,12 @@
 #include <string.h>
 
 enum {
-    HANDOVER_NS = 30 * 1000,  /* at most so long is a CPU without a thread between two of ours */
-    WEIGHT_MIN_NS = 2 * 1000, /* waking takes that long on an idle CPU */
-    EARLY_NS = 20 * 1000,     /* a waker may be about to before the other sleeps */
-    LATE_NS = 50 * 1000,      /* so late is a record, as long as that is enough; */
-    LATE_MAX_NS = 200 * 1000, /* 60 us were seen beside another user of perf events */
-    END_LATE_MAX_NS = 10 * 1000,
+    HANDOVER_NS = 30 * 1000,     /* at most so long is a CPU without a thread between two of ours */
+    WEIGHT_MIN_NS = 2 * 1000,    /* waking takes that long on an idle CPU */
+    EARLY_NS = 20 * 1000,        /* a waker may be about to before the other sleeps */
+    LATE_NS = 50 * 1000,         /* so late is a record, as long as that is enough; */
+    LATE_MAX_NS = 200 * 1000,    /* 60 us were seen beside another user of perf events */
+    END_LATE_MAX_NS = 10 * 1000, /* more than this is time that the host took */
     THREADS_MIN = 256,
     CPUS_MIN = 64,
 };
@@ -106,6 +106,14 @@ static struct prof_wake_thread *thread_of(struct prof_wakes *w, pid_t tid)
     return t;
 }
 
+/* One that has a record. The table stays where it is. NULL: there was no memory for it. */
+static struct prof_wake_thread *known_thread(const struct prof_wakes *w, pid_t tid)
+{
+    struct prof_wake_thread *t = place_of(w->thread, w->max_threads, tid);
+
+    return t->tid ? t : NULL;
+}
+
 static struct prof_wake_cpu *cpu_of(struct prof_wakes *w, unsigned cpu)
 {
     if (cpu >= w->max_cpus) {
@@ -158,16 +166,16 @@ static int64_t longest_ns(const struct start *s)
 
 /* The run before it on that CPU gives way where its own thread's time has not been put right yet.
  */
-static bool gives_way(struct prof_wakes *w, const struct start *s)
+static bool gives_way(const struct prof_wakes *w, const struct start *s)
 {
-    struct prof_wake_thread *t = thread_of(w, s->before->tid);
+    const struct prof_wake_thread *t = known_thread(w, s->before->tid);
 
     return t && t->sums_ns < s->before->time_ns;
 }
 
 /* How much earlier it may have begun: behind its wait, and behind the run before it on that CPU, or
  * behind that one's beginning. */
-static int64_t room_before(struct prof_wakes *w, const struct start *s, bool into_run_before)
+static int64_t room_before(const struct prof_wakes *w, const struct start *s, bool into_run_before)
 {
     int64_t first_ns = stopped_ns(s) + 1, free_ns = first_ns, room_ns;
 
@@ -184,7 +192,7 @@ static int64_t room_before(struct prof_wakes *w, const struct start *s, bool int
 static void move_end_of_run_before(struct prof_wakes *w, struct start *s)
 {
     int64_t ns = s->before ? s->before->time_ns - s->in->time_ns : 0;
-    struct prof_wake_thread *t = ns > 0 ? thread_of(w, s->before->tid) : NULL;
+    struct prof_wake_thread *t = ns > 0 ? known_thread(w, s->before->tid) : NULL;
 
     if (ns <= 0)
         return;
