@@ -3,6 +3,8 @@
 #ifndef TESTS_CALLS_H
 #define TESTS_CALLS_H
 
+#include "tests/sanitized.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdint.h>
@@ -61,10 +63,4 @@ static inline struct timespec in_ms(clockid_t clock, int ms)
 }
 
 static const struct timespec past = {.tv_sec = 1}, invalid = {.tv_nsec = 1000000000};
-
-#ifdef __SANITIZE_THREAD__
-#define TSAN 1
-#else
-#define TSAN 0
-#endif
 #endif

@@ -1,5 +1,6 @@
 /* The CPU profile tells the truth: known shares, known totals, and what the API refuses. */
 #include "prof/pprof.h"
+#include "tests/sanitized.h"
 #include "tests/top.h"
 
 #include <pthread.h>
@@ -10,12 +11,6 @@
 #include <time.h>
 
 #include <cmocka.h>
-
-#ifdef __SANITIZE_THREAD__
-#define TSAN 1 /* it delays signals, so a sample lands where the signal was let through */
-#else
-#define TSAN 0
-#endif
 
 static double cpu_seconds(clockid_t clock)
 {

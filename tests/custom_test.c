@@ -1,5 +1,6 @@
 /* Custom profiles: handles with the stacks that made them. */
 #include "prof/pprof.h"
+#include "tests/sanitized.h"
 #include "tests/top.h"
 
 #include <pthread.h>
@@ -132,11 +133,7 @@ static void a_minus_does_not_reach_the_sample_type(void **state)
 }
 
 /* Each thread has handles of its own, adds them all, and removes two of three. */
-#ifdef __SANITIZE_THREAD__
-enum { FORKS = 0 };
-#else
-enum { FORKS = 20 };
-#endif
+enum { FORKS = TSAN ? 0 : 20 };
 enum { THREADS = 8, EACH = 3000 };
 static struct prof_custom *shared;
 

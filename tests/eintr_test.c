@@ -2,6 +2,7 @@
  * always did, one of libprof's own does not, and they still end in time. */
 #include "prof/internal.h"
 #include "prof/pprof.h"
+#include "tests/sanitized.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -21,14 +22,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-#ifdef __SANITIZE_THREAD__
-#define TSAN                                                                                       \
-    1 /* it delays signals until a call is over, and gives handlers a context of its own           \
-       */
-#else
-#define TSAN 0
-#endif
 
 enum { OURS = SIGUSR2, HOSTS = SIGUSR1 };
 

@@ -6,6 +6,7 @@
 #include "prof/pprof.h"
 #include "tests/gc_graph.h"
 #include "tests/http_client.h"
+#include "tests/sanitized.h"
 #include "tests/top.h"
 
 #include <setjmp.h>
@@ -14,12 +15,6 @@
 #include <stddef.h>
 
 #include <cmocka.h>
-
-#ifdef __SANITIZE_THREAD__
-#define TSAN 1
-#else
-#define TSAN 0
-#endif
 
 /* ---- settings -------------------------------------------------------------------------------- */
 

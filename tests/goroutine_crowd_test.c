@@ -1,6 +1,7 @@
 /* Dumps of a great many threads, of threads that are born and die meanwhile, beside one another,
  * and around forks. */
 #include "prof/internal.h"
+#include "tests/sanitized.h"
 
 #include <pthread.h>
 #include <semaphore.h>
@@ -12,11 +13,7 @@
 
 #include <cmocka.h>
 
-#ifdef __SANITIZE_THREAD__
-#define TSAN 1 /* it takes signals itself, so a dump takes its full second */
-#else
-#define TSAN 0
-#endif
+/* A dump takes its full second there. */
 #define ROUNDS(n) (TSAN ? 2 : (n))
 
 static atomic_bool stop;
@@ -135,8 +132,8 @@ static void *dump_until_stopped(void *arg)
 static void forks_during_dumps_are_clean(void **state)
 {
     (void)state;
-    if (TSAN)
-        skip(); /* its own locks may be held in the child */
+    if (TSAN || ASAN)
+        skip();
     pthread_t thread;
     stop = false;
     pthread_create(&thread, NULL, dump_until_stopped, NULL);

@@ -1,5 +1,6 @@
 /* The goroutine profile: every thread is there with its stack, and none has noticed. */
 #include "prof/internal.h"
+#include "tests/sanitized.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,13 +23,7 @@
 
 #include <cmocka.h>
 
-#ifdef __SANITIZE_THREAD__
-#define TSAN 1 /* it takes signals itself and calls the handlers later, elsewhere */
-#else
-#define TSAN 0
-#endif
-
-/* So a dump takes its full second there. */
+/* A dump takes its full second there. */
 #define ROUNDS(n) (TSAN ? 2 : (n))
 
 /* ---- threads that wait, each in a call of its own -------------------------------------------- */
@@ -389,7 +384,7 @@ static void threads_that_block_the_signal_are_listed(void **state)
         const struct prof_dump_thread *t = thread_of(d, tid);
         assert_non_null(t->missing);
         assert_true(stands_in(t, "run_sigwait"));
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__x86_64__) && !TSAN && !ASAN
         assert_true(t->whole); /* read from outside */
         assert_true(stands_in(t, "wait_for_any_signal"));
 #endif

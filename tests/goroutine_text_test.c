@@ -1,5 +1,6 @@
 /* The goroutine and threadcreate profiles as text: what Go's tools and people's eyes expect. */
 #include "prof/pprof.h"
+#include "tests/sanitized.h"
 #include "tests/top.h"
 
 #include <pthread.h>
@@ -10,12 +11,6 @@
 #include <sys/prctl.h>
 
 #include <cmocka.h>
-
-#ifdef __SANITIZE_THREAD__
-#define TSAN 1 /* it takes signals itself and calls the handlers later, elsewhere */
-#else
-#define TSAN 0
-#endif
 
 enum { WORKERS = 3 };
 static pthread_barrier_t there;

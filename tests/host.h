@@ -5,6 +5,7 @@
 #define TESTS_HOST_H
 
 #include "prof/internal.h"
+#include "tests/sanitized.h"
 #include "tests/top.h"
 
 #include <pthread.h>
@@ -15,17 +16,6 @@
 #include <sys/wait.h>
 
 #include <cmocka.h>
-
-#if defined(__SANITIZE_THREAD__)
-#define TSAN 1
-#define ASAN 0
-#elif defined(__SANITIZE_ADDRESS__)
-#define TSAN 0
-#define ASAN 1
-#else
-#define TSAN 0
-#define ASAN 0
-#endif
 
 #define CHECK(condition, ...)                                                                      \
     do {                                                                                           \

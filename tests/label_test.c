@@ -1,6 +1,7 @@
 /* Labels: on which samples they end up, how they are inherited, what is refused, and that pprof's
  * -tags, -tagfocus and -tagignore read them. */
 #include "prof/internal.h"
+#include "tests/sanitized.h"
 #include "tests/top.h"
 
 #include <pthread.h>
@@ -9,12 +10,6 @@
 #include <stddef.h>
 
 #include <cmocka.h>
-
-#ifdef __SANITIZE_THREAD__
-#define TSAN 1 /* it calls handlers late, when the labels may be others */
-#else
-#define TSAN 0
-#endif
 
 /* ---- reading a profile by its labels --------------------------------------------------------- */
 

@@ -11,6 +11,7 @@
 #include "labs/fib/fib.h"
 #include "labs/leak/leak.h"
 #include "labs/mutex/mutex.h"
+#include "tests/sanitized.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -18,18 +19,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { UNDER_SANITIZER = 1 };
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-enum { UNDER_SANITIZER = 1 };
-#else
-enum { UNDER_SANITIZER = 0 };
-#endif
-#else
-enum { UNDER_SANITIZER = 0 };
-#endif
 
 /* ---- fib ------------------------------------------------------------------------------------- */
 
@@ -153,7 +142,7 @@ static void alloc_refuses_what_it_cannot(void **state)
         assert_int_equal(i->allocate(31, 1, false, &sum), -EINVAL);
         assert_int_equal(i->allocate(1024, -1, false, &sum), -EINVAL);
     }
-    if (UNDER_SANITIZER) /* whose allocator ends the program instead */
+    if (TSAN || ASAN) /* whose allocator ends the program instead */
         return;
     for (const struct alloc_impl *i = alloc_impls; i->name; i++)
         assert_int_equal(i->allocate(SIZE_MAX / 4, 2, false, &sum), -ENOMEM);

@@ -1,5 +1,6 @@
 /* prof_symbolize where things are against it: broken files, no memory, small stacks, several
  * threads, a full cache. */
+#include "tests/sanitized.h"
 #include "tests/symbols/modules.h"
 
 #include <errno.h>
@@ -186,9 +187,8 @@ static int symbolize_within(uintptr_t pc, size_t extra_bytes)
 static void too_little_memory(void **state)
 {
     (void)state;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    skip(); /* the sanitizer itself ends the process when it gets no memory */
-#endif
+    if (ASAN || TSAN)
+        skip(); /* the sanitizer itself ends the process when it gets no memory */
     void *module = load(build("cc", "-g -O2"));
     struct mark m = mark(module, "mark_inlined");
     for (size_t kb = 0; kb < 2048; kb += 64) {

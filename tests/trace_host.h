@@ -5,6 +5,7 @@
 
 #include "cmd/trace/model.h"
 #include "prof/trace.h"
+#include "tests/sanitized.h"
 #include "tests/trace_wire.h"
 
 #include <errno.h>
@@ -18,19 +19,15 @@
 
 #include <cmocka.h>
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { TRACE_SANITIZED = 1 };
-#else
-enum { TRACE_SANITIZED = 0 };
-#endif
+enum { TRACE_SANITIZED = ASAN || TSAN };
 
 /* The thread sanitizer lets a forked child of a process with threads make no threads. */
 static inline void trace_skip_if_no_fork(void)
 {
-#ifdef __SANITIZE_THREAD__
-    print_message("[  NOTE    ] no threads after fork under the thread sanitizer\n");
-    skip();
-#endif
+    if (TSAN) {
+        print_message("[  NOTE    ] no threads after fork under the thread sanitizer\n");
+        skip();
+    }
 }
 
 /* A test that fails leaves nothing on for the next. */

@@ -1,6 +1,7 @@
 /* The walk by rules finds the very stack that libgcc finds, wherever a signal interrupts the
  * program. */
 #include "prof/unwind.h"
+#include "tests/sanitized.h"
 
 #include <math.h>
 #include <openssl/sha.h>
@@ -20,7 +21,7 @@
 
 #include <cmocka.h>
 
-#if PROF_UNWIND_FAST && !defined(__SANITIZE_THREAD__)
+#if PROF_UNWIND_FAST && !TSAN
 #define COMPARE 1
 
 enum { WALKS = 300 };
