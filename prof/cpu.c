@@ -4,9 +4,9 @@
  * The kernel merges expiries that it could not deliver in time and says how many (si_overrun), so a
  * sample weighs 1 + overrun and the sum is right even above the kernel's tick rate. The first
  * expiry comes at a random point of the first period, so that threads shorter than a period are
- * counted fairly, too. CPU timers only expire at a kernel tick (4 ms at 250 Hz); what a thread
- * still owes when it ends is spread over the stacks that its likes were seen with. Where the kernel
- * refuses a timer (its pending-signal limit), the process-wide ITIMER_PROF serves. */
+ * counted fairly, too. What a thread still owes when it ends is cpu_owed.c's business. Where the
+ * kernel refuses a timer (its pending-signal limit), the process-wide ITIMER_PROF serves. */
+#include "prof/cpu.h"
 #include "prof/trace_internal.h"
 
 #include <errno.h>
@@ -56,10 +56,8 @@ static struct {
 
 /* ---- a tick ---------------------------------------------------------------------------------- */
 
-/* A bucket's values. Its tag is the thread's start routine: whose stacks may stand for whose. */
-enum { SEEN, OWED };
-
-static void record(const uintptr_t *pcs, int n, struct prof_thread *t, int value, int64_t ticks)
+struct prof_bucket *prof_cpu_record(const uintptr_t *pcs, int n, struct prof_thread *t, int value,
+                                    int64_t ticks)
 {
     const struct prof_labels *labels =
         t ? atomic_load_explicit(&t->labels, memory_order_acquire) : NULL;
@@ -70,13 +68,16 @@ static void record(const uintptr_t *pcs, int n, struct prof_thread *t, int value
         atomic_fetch_add_explicit(&b->values[value], ticks, memory_order_relaxed);
     else
         atomic_fetch_add_explicit(&prof_dropped.cpu_samples, (uint64_t)ticks, memory_order_relaxed);
+    return b;
 }
 
 static __attribute__((noinline)) void record_interrupted(const void *ucontext, int64_t ticks)
 {
     uintptr_t pcs[PROF_MAX_FRAMES];
     int n = prof_stack_signal(pcs, PROF_MAX_FRAMES, ucontext);
-    record(pcs, n, prof_self_tls, SEEN, ticks);
+    struct prof_bucket *b = prof_cpu_record(pcs, n, prof_self_tls, PROF_CPU_SEEN, ticks);
+    if (prof_self_tls)
+        prof_owed_keep(prof_self_tls, b, ticks);
     if (prof_trace_wants(PROF_TRACE_CPU))
         prof_event_sample(pcs, n, ticks);
 }
@@ -141,30 +142,10 @@ static int arm_locked(struct prof_thread *t)
     when.it_value = timespec_of(first_ns);
     t->cpu_first_ns = cpu_time_ns(prof_thread_cpu_clock(tid)) + first_ns;
     t->cpu_ticks = 0;
+    memset(t->cpu_kept, 0, sizeof t->cpu_kept);
     t->has_timer = true;
     timer_settime(t->timer, 0, &when, NULL);
     return 0;
-}
-
-/* No timer is that late: the thread blocks SIGPROF. */
-enum { BLOCKED_NS = 50000000 };
-
-/* Charges the expiries up to cpu_ns, on the thread's CPU clock, that no handler has seen to the
- * function that the thread began with. A few are normal, as the kernel looks at timers only at its
- * own ticks; many are the time of a thread that blocks SIGPROF, whose stacks are lost. */
-static void charge_what_is_owed(struct prof_thread *t, int64_t cpu_ns, int64_t at_least_ns)
-{
-    int64_t over_ns = cpu_ns - t->cpu_first_ns;
-    int64_t owed = over_ns < 0 ? 0 : 1 + over_ns / period_ns - t->cpu_ticks;
-    uintptr_t start = (uintptr_t)atomic_load(&t->start_routine);
-    if (atomic_load(&t->tid) == getpid())
-        start = (uintptr_t)getauxval(AT_ENTRY);
-    if (owed <= 0 || owed * period_ns < at_least_ns)
-        return;
-    if (start)
-        record(&start, 1, t, OWED, owed);
-    if (owed * period_ns >= BLOCKED_NS)
-        atomic_fetch_add(&prof_dropped.cpu_samples, (uint64_t)owed);
 }
 
 /* The calling thread ends. */
@@ -174,7 +155,7 @@ void prof_cpu_thread_exit_locked(struct prof_thread *t)
         return;
     prof_cpu_disarm_locked(t);
     if (atomic_load(&running))
-        charge_what_is_owed(t, cpu_time_ns(CLOCK_THREAD_CPUTIME_ID), 0);
+        prof_owed_charge(t, cpu_time_ns(CLOCK_THREAD_CPUTIME_ID), period_ns, false);
 }
 
 /* The profile ends, and threads live on. */
@@ -182,7 +163,7 @@ static void settle_all_locked(void)
 {
     for (struct prof_thread *t = prof_threads_first(); t; t = t->next) {
         if (t->cpu_end_ns)
-            charge_what_is_owed(t, t->cpu_end_ns, BLOCKED_NS);
+            prof_owed_charge(t, t->cpu_end_ns, period_ns, true);
         t->cpu_end_ns = 0;
     }
 }
@@ -263,7 +244,7 @@ static void add_to_whole(struct prof_bucket *b, void *arg)
     struct prof_bucket *sum =
         prof_bucket_get(&whole.buckets, b->pcs, (int)b->npcs, b->labels, b->tag);
     (void)arg;
-    for (int i = SEEN; i <= OWED; i++) {
+    for (int i = PROF_CPU_SEEN; i <= PROF_CPU_OWED; i++) {
         int64_t ticks = atomic_load_explicit(&b->values[i], memory_order_relaxed);
         if (sum)
             atomic_fetch_add_explicit(&sum->values[i], ticks * period_ns, memory_order_relaxed);
@@ -318,51 +299,11 @@ static void add_sample(struct prof_bucket *b, void *arg)
 {
     struct prof_sample sample = {
         .pcs = b->pcs, .npcs = b->npcs, .labels = b->labels, .tag = b->tag};
-    sample.values[SEEN] = atomic_load_explicit(&b->values[SEEN], memory_order_relaxed);
-    sample.values[OWED] = atomic_load_explicit(&b->values[OWED], memory_order_relaxed);
+    sample.values[PROF_CPU_SEEN] =
+        atomic_load_explicit(&b->values[PROF_CPU_SEEN], memory_order_relaxed);
+    sample.values[PROF_CPU_OWED] =
+        atomic_load_explicit(&b->values[PROF_CPU_OWED], memory_order_relaxed);
     prof_snapshot_add(arg, &sample); /* without memory the writer reports what it got */
-}
-
-/* A thread's samples fall on its CPU time at random, so the stacks seen in threads of one kind show
- * where that kind spends its time; fewer than these say too little, and the ticks stay with the
- * start routine. */
-enum { SPREAD_MIN = 5, SPREAD = 2 };
-
-static void spread(struct prof_snapshot *s, struct prof_sample *owing, int64_t enough)
-{
-    int64_t total = 0, seen = 0, given = 0, owed = owing->values[OWED];
-    for (int pass = 0; pass < 2; pass++)
-        for (struct prof_sample *e = s->samples; e < s->samples + s->nsamples; e++) {
-            if (e->tag != owing->tag || e->labels != owing->labels)
-                continue;
-            if (pass == 0) {
-                total += e->values[SEEN];
-            } else if (total >= enough) {
-                seen += e->values[SEEN];
-                e->values[SPREAD] += owed * seen / total - given;
-                given = owed * seen / total;
-            }
-        }
-    owing->values[SPREAD] += owed - given;
-}
-
-/* To the values of the profile, samples and nanoseconds, from counts of unit_ns. */
-static void settle(struct prof_snapshot *s, int64_t unit_ns)
-{
-    for (size_t i = 0; i < s->nsamples; i++)
-        if (s->samples[i].values[OWED] > 0)
-            spread(s, &s->samples[i], SPREAD_MIN * s->period / unit_ns);
-    size_t kept = 0;
-    for (size_t i = 0; i < s->nsamples; i++) {
-        struct prof_sample e = s->samples[i];
-        int64_t ns = (e.values[SEEN] + e.values[SPREAD]) * unit_ns;
-        e.values[0] = (ns + s->period / 2) / s->period;
-        e.values[1] = ns;
-        e.values[SPREAD] = e.tag = 0;
-        if (ns > 0)
-            s->samples[kept++] = e;
-    }
-    s->nsamples = kept;
 }
 
 static int write_table(int fd, struct prof_bucket_table *t, struct prof_snapshot *s,
@@ -371,7 +312,7 @@ static int write_table(int fd, struct prof_bucket_table *t, struct prof_snapshot
     int rc = 0;
     if (fd >= 0) {
         prof_bucket_each(t, add_sample, s);
-        settle(s, unit_ns);
+        prof_owed_settle(s, unit_ns);
         rc = prof_encode_proto(s, fd);
     }
     free(s->samples);

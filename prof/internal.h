@@ -261,7 +261,7 @@ void prof_wait_interrupted(int sig, const void *ucontext);
 
 /* ---- floor 2: thread.c ----------------------------------------------------------------------- */
 
-enum { PROF_LABEL_DEPTH = 32 };
+enum { PROF_LABEL_DEPTH = 32, PROF_CPU_KEPT = 8 };
 
 /* One thread, or what is left of one: slots are recycled and never freed. The counts go on adding up over the
  * slot's threads, so that the sum over all slots is exact although threads come and go.
@@ -301,6 +301,7 @@ struct prof_thread {
     timer_t timer;
     int64_t cpu_first_ns; /* the first expiry, on the thread's CPU clock */
     _Atomic int64_t cpu_ticks; /* expiries recorded since; the thread's own handler counts */
+    struct prof_bucket *cpu_kept[PROF_CPU_KEPT]; /* those of some, drawn at random; NULL: had no room */
     int64_t cpu_end_ns;   /* the end of the profile on that clock; 0: there was no timer */
 };
 
