@@ -24,7 +24,7 @@ static int compile(const char *flag, const char *pattern, bool split, struct ben
 static int written(int status)
 {
     if (fflush(stdout) != 0 || ferror(stdout))
-        return bench_complain(1, "the results could not be written to standard output");
+        return bench_complain(1, "what was printed could not be written to standard output");
     return status;
 }
 
@@ -99,7 +99,7 @@ int bench_main(int argc, char **argv)
         return status;
     if (o.help) {
         bench_print_help(stdout);
-        return 0;
+        return written(0);
     }
     if (o.list)
         return list(&o, start_ns);

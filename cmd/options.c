@@ -1,6 +1,7 @@
 /* The C library's getopt_long_only does the reading; here is what it lacks: values with types and
  * ranges, and messages that say what was expected. */
 #include "cmd/options.h"
+#include "cmd/output.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -98,7 +99,7 @@ int options_parse_flags(const struct option_spec *specs, int argc, char **argv)
     while ((got = getopt_long_only(argc, argv, "+:h", longs, &index)) != -1) {
         if (got == 'h') {
             print_help(specs);
-            exit(0);
+            exit(output_finish(0));
         }
         if (got == ':')
             option_misuse("%s needs a value; see -h", argv[optind - 1]);

@@ -33,7 +33,7 @@ say() {
 
 # ---- settings ---------------------------------------------------------------------------------------
 if (($#)); then
-    sed -n '2,/^set /s/^# \{0,1\}//p' "$0"
+    sed -n '2,/^set /s/^# \{0,1\}//p' "$0" || exit 1
     [[ $1 == -h || $1 == --help ]] && exit 0
     misuse "unexpected argument '$1'; settings are environment variables"
 fi

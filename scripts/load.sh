@@ -22,7 +22,7 @@ set +e -f
 
 # ---- settings ---------------------------------------------------------------------------------------
 if (($#)); then
-    sed -n '2,/^# shellcheck/s/^# \{0,1\}//p' "$0" | head -n -1
+    sed -n '2,/^# shellcheck/s/^# \{0,1\}//p' "$0" | head -n -1 || exit 1
     [[ $1 == -h || $1 == --help ]] && exit 0
     misuse "unexpected argument '$1'; settings are environment variables"
 fi

@@ -119,6 +119,6 @@ is "and nothing else" "$(ls -A "$tmp/ends")" cpu
 is "results that cannot be written end with 1" $? 1
 one_line "and with one line" "$(cat "$tmp/full.err")"
 "$bench" -list . >/dev/full 2>"$tmp/full.err"
-is "so does a list" "$? $(cat "$tmp/full.err")" "1 bench: the results could not be written to standard output"
+is "so does a list" "$? $(cat "$tmp/full.err")" "1 bench: what was printed could not be written to standard output"
 
 done_testing

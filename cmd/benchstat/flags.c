@@ -121,8 +121,7 @@ static int take_flag(const struct flag *flags, char *arg, char *next)
         f++;
     if (!f->name) {
         if (strcmp(name, "h") == 0 || strcmp(name, "help") == 0) {
-            fputs(usage, stderr);
-            exit(0);
+            exit(fputs(usage, stderr) == EOF);
         }
         usage_error(mem_format("flag provided but not defined: -%.*s", (int)n, name));
     }

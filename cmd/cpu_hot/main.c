@@ -5,6 +5,7 @@
  *
  * Prints the sum of the numbers, which is the same for every -impl. */
 #include "cmd/options.h"
+#include "cmd/output.h"
 #include "cmd/profile.h"
 #include "labs/fib/fib.h"
 #include "prof/pprof.h"
@@ -57,5 +58,5 @@ int main(int argc, char **argv)
     profile_finish_trace(&trace);
     profile_finish_cpu(&profile);
     printf("total=%" PRIu64 "\n", total);
-    return 0;
+    return output_finish(0);
 }

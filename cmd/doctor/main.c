@@ -6,6 +6,7 @@
  * scripts/doctor.sh prints them for people and knows the fixes. Exit 0 whatever was found. */
 #include "cmd/doctor/doctor.h"
 #include "cmd/options.h"
+#include "cmd/output.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,5 +31,5 @@ int main(int argc, char **argv)
     check_locks();
     check_switches();
     check_clock();
-    return 0;
+    return output_finish(0);
 }

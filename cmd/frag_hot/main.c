@@ -8,6 +8,7 @@
  *
  * It is not linked with tcmalloc, so that either can be had. */
 #include "cmd/options.h"
+#include "cmd/output.h"
 #include "labs/frag/frag.h"
 #include "prof/pprof.h"
 
@@ -116,5 +117,5 @@ int main(int argc, char **argv)
         return 1;
     }
     print(&r, &l);
-    return 0;
+    return output_finish(0);
 }

@@ -8,6 +8,7 @@
  * Every block is recorded (the heap profile's rate is 1), so that the profiles are exact. */
 #include "cmd/options.h"
 #include "cmd/outfile.h"
+#include "cmd/output.h"
 #include "cmd/profile.h"
 #include "labs/cache/cache.h"
 #include "labs/slice/slice.h"
@@ -178,5 +179,5 @@ int main(int argc, char **argv)
     }
     int status = run(lab, state, rounds, prefix);
     lab->end(state);
-    return status;
+    return output_finish(status);
 }

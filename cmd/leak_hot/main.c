@@ -7,6 +7,7 @@
  * Prints how many threads the kernel counted before and after. The profile shows where those that
  * are left stand. */
 #include "cmd/options.h"
+#include "cmd/output.h"
 #include "cmd/profile.h"
 #include "labs/leak/leak.h"
 
@@ -99,5 +100,5 @@ int main(int argc, char **argv)
     printf("threads before=%d after=%d checksum=%016" PRIx64 "\n", before, count_threads(), total);
     profile_finish_named(&profile, "goroutine");
     lab_leak_stop(0);
-    return 0;
+    return output_finish(0);
 }

@@ -8,6 +8,7 @@
 #include "cmd/mem_hot/mem_hot.h"
 #include "cmd/memstats.h"
 #include "cmd/options.h"
+#include "cmd/output.h"
 #include "cmd/profile.h"
 #include "labs/alloc/alloc.h"
 #include "prof/pprof.h"
@@ -103,5 +104,5 @@ int main(int argc, char **argv)
     if (f.memstats)
         memstats_print(stdout);
     lab_alloc_release();
-    return 0;
+    return output_finish(0);
 }

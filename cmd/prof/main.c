@@ -2,6 +2,7 @@
  *
  *   prof run [-addr HOST:PORT] [-o DIR] [-hz N] -- program args
  *   prof help [COMMAND] */
+#include "cmd/output.h"
 #include "cmd/prof/prof.h"
 
 #include <stdarg.h>
@@ -50,13 +51,12 @@ static int help(int argc, char **argv)
 {
     if (argc == 0) {
         print_commands(stdout);
-        return 0;
+        return output_finish(0);
     }
     const struct command *c = find_command(argv[0]);
     if (!c)
         return complain(2, "help", "unknown command '%s'; prof help lists them", argv[0]);
-    fputs(c->usage, stdout);
-    return 0;
+    output_help(c->usage);
 }
 
 int main(int argc, char **argv)

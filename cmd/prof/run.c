@@ -4,6 +4,7 @@
  * from whoever sends them, and ends as the program does, with nothing in between. All that this
  * command can do, it therefore does before: it finds the mistakes that would show later as profiles
  * that never come. */
+#include "cmd/output.h"
 #include "cmd/prof/prof.h"
 #include "prof/http.h"
 
@@ -125,7 +126,7 @@ static const char **value_of(struct run *r, const char *name, size_t length)
 }
 
 /* -name value, -name=value, with one dash or two, up to "--" or the first argument that is no flag.
- * *i becomes the program's place. 0, or the exit status, -1 for success. */
+ * *i becomes the program's place. 0, or the exit status. */
 static int parse(struct run *r, int argc, char **argv, int *i)
 {
     for (*i = 0; *i < argc && argv[*i][0] == '-' && argv[*i][1]; ++*i) {
@@ -134,7 +135,7 @@ static int parse(struct run *r, int argc, char **argv, int *i)
         if (!strcmp(argv[*i], "--"))
             return ++*i, 0;
         if (!strcmp(name, "h") || !strcmp(name, "help"))
-            return fputs(run_usage, stdout), -1;
+            output_help(run_usage);
         if (!strcmp(name, "children")) {
             r->children = true;
             continue;
@@ -306,7 +307,7 @@ int run_command(int argc, char **argv)
     int i = 0, status = parse(&r, argc, argv, &i);
 
     if (status)
-        return status < 0 ? 0 : status;
+        return status;
     if (i == argc)
         return run_complain(2, "no program; usage: prof run [flags] -- program [arguments]");
     if (!r.out && !r.trace && !r.address)

@@ -7,6 +7,7 @@
  * Environment: BLOCK_PROFILE_RATE_NS and MUTEX_PROFILE_FRACTION turn the block and the mutex
  * profile on; PPROF_PASSWORD and the others are those of prof/http.h. SIGINT and SIGTERM stop it:
  * requests in flight end first; a second signal does not wait for them. */
+#include "cmd/output.h"
 #include "cmd/server/server.h"
 
 #include <errno.h>
@@ -104,10 +105,8 @@ static void read_flags(char **argv)
 {
     for (int i = 1; argv[i]; i++) {
         const char *v;
-        if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "-help") || !strcmp(argv[i], "--help")) {
-            fputs(usage, stdout);
-            exit(0);
-        }
+        if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "-help") || !strcmp(argv[i], "--help"))
+            output_help(usage);
         if (argv[i][0] != '-')
             die(2, "unexpected argument \"%s\"; see server -help", argv[i]);
         if ((v = flag_value(argv, &i, "addr")))

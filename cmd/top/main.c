@@ -7,6 +7,7 @@
  * Counts every function once a stack, then prints the largest. -tsv is for scripts
  * (scripts/record.sh, scripts/quiz.sh): plain numbers, tabs between them. */
 #include "cmd/options.h"
+#include "cmd/output.h"
 #include "cmd/saved.h"
 
 #include <inttypes.h>
@@ -243,8 +244,5 @@ int main(int argc, char **argv)
     print_rows(&o, rows, s.n_functions, sums.total, s.types[type].unit);
     free(rows);
     saved_free(&s);
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return 0;
-    perror("top: cannot write");
-    return 1;
+    return output_finish(0);
 }

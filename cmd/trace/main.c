@@ -9,6 +9,7 @@
  * rest is one file for each of these lines. Without a flag: a page in the browser (page.h). */
 #include "cmd/options.h"
 #include "cmd/outfile.h"
+#include "cmd/output.h"
 #include "cmd/trace/page.h"
 #include "cmd/trace/picture.h"
 #include "cmd/trace/summary.h"
@@ -120,10 +121,8 @@ static void read_settings(struct settings *s, int argc, char **argv)
                                         {0}};
 
     for (int i = 1; i < argc; i++)
-        if (wants_help(argv[i])) {
-            fputs(help, stdout);
-            exit(0);
-        }
+        if (wants_help(argv[i]))
+            output_help(help);
     int first = options_parse_flags(specs, argc, argv);
     if (first == argc)
         option_misuse("no trace; usage: trace [flags] FILE; see -h");

@@ -1,7 +1,7 @@
 /* -summary: what the trace is, what it lacks, and the tables. */
 #include "cmd/trace/summary.h"
+#include "cmd/output.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,9 +62,5 @@ int summary_print(const struct trace_view *v)
     print_locks(v);
     print_spans(v);
     print_pauses(v);
-    if (fflush(stdout) || ferror(stdout)) {
-        fprintf(stderr, "trace: standard output: %s\n", strerror(errno));
-        return 1;
-    }
-    return 0;
+    return output_finish(0);
 }
