@@ -186,9 +186,9 @@ run-cpu: build ## a program with a hot CPU, with a CPU profile for pprof-cpu
 run-mem: build ## a program that allocates and keeps, with a heap profile for pprof-heap
 	$(BIN)/mem_hot -bytes 1024 -count 200000 -hold=$(or $(HOLD),true) $(if $(GOGC)$(GOMEMLIMIT),-gc )-memprofile $(HEAP_PROFILE)
 pprof-cpu: $(viewer) ## the CPU profile in the browser, port 18080
-	@scripts/ui.sh "CPU" PORT_CPU $(PORT_CPU) $(CPU_PROFILE)
+	@scripts/ui.sh "CPU" PORT_CPU '$(PORT_CPU)' $(CPU_PROFILE)
 pprof-heap: $(viewer) ## the heap profile in the browser, port 18081
-	@scripts/ui.sh "heap" PORT_HEAP $(PORT_HEAP) $(HEAP_PROFILE)
+	@scripts/ui.sh "heap" PORT_HEAP '$(PORT_HEAP)' $(HEAP_PROFILE)
 ## PORT_CPU=18080          and PORT_HEAP=18081
 PORT_CPU  ?= 18080
 PORT_HEAP ?= 18081

@@ -47,11 +47,6 @@ flat_values() { # SAMPLE_INDEX UNIT FILE [FLAG...]
     scripts/pprof -top -flat -nodecount=100000 -nodefraction=0 -sample_index="$index" -unit="$unit" "$@" "$file" 2>/dev/null
 }
 
-# Whether profiles are opened in a browser at the end: when somebody is there to look.
-with_ui() {
-    [[ ${UI:-1} != 0 && -t 0 ]] && ((terminal))
-}
-
 # Sets viewed=() to ui.sh's arguments for the sides; refuses a port that is taken, so call it before the work too.
 choose_view() { # SIDE...
     local side name port kind=cpu
@@ -66,6 +61,7 @@ choose_view() { # SIDE...
     for side; do
         name=PORT_${lab^^}_${side^^}
         port=${!name:-${ports[$lab $side]}}
+        check_port "$name" "$port"
         ! with_ui || require_port "$name" "$port"
         viewed+=("$side" "$name" "$port" "${latest[$side $kind]:-}")
     done

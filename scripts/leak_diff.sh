@@ -26,6 +26,7 @@ cache) impl=${IMPL:-unbounded} ;;
 *) misuse "no lab '$lab' that keeps memory; there are: server slice cache" ;;
 esac
 [[ $lab != server || $impl =~ ^(hold|free)$ ]] || misuse "IMPL=$impl: the server can hold or free"
+check_port PORT_DIFF "$port"
 ! with_ui || require_port PORT_DIFF "$port"
 
 # ---- snapshots -----------------------------------------------------------------------------------------

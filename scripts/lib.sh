@@ -133,7 +133,17 @@ await() { # PID COMMAND...
     done
 }
 
-require_port() { # VARIABLE PORT
+# Pages are for somebody who is there to look.
+with_ui() {
+    [[ ${UI:-1} != 0 && -t 0 ]] && ((terminal))
+}
+
+# Also where the port is only printed: what is printed is there to be run.
+check_port() { # VARIABLE PORT
     [[ $2 =~ ^[1-9][0-9]{0,4}$ && $2 -lt 65536 ]] || misuse "$1=$2: expected a port, 1 to 65535"
+}
+
+require_port() { # VARIABLE PORT: it has to be free
+    check_port "$1" "$2"
     ! port_in_use "$2" || fail "port $2 is in use; give another: make ... $1=$(($2 < 65436 ? $2 + 100 : $2 - 100))"
 }

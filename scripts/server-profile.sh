@@ -24,6 +24,7 @@ choose_port() { # NAME
     local entry=${ports[$1]:-${ports[latest]}}
     variable=${entry%:*}
     port=${!variable:-${entry#*:}}
+    check_port "$variable" "$port"
     [[ ${UI:-1} == 0 ]] || require_port "$variable" "$port"
 }
 

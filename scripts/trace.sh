@@ -16,11 +16,6 @@
 : "${PORT_TRACE:=18085}" "${PORT_TRACE_AFTER:=18088}" "${SERVER:=http://localhost:6060}"
 time=${BENCH_TIME:-0.3s}
 
-# Pages are for somebody who is there to look.
-with_ui() {
-    [[ ${UI:-1} != 0 && -t 0 ]] && ((terminal))
-}
-
 server=''
 clean_up() {
     [[ -z $server ]] || kill "$server" 2>/dev/null || true
@@ -100,10 +95,15 @@ show() { # FILE [FILE]
     "$BIN/trace" -http "127.0.0.1:$PORT_TRACE" "$1" || true
 }
 
-check_ports() { # COUNT
+check_ports() { # VARIABLE...
+    local name
+    for name; do
+        check_port "$name" "${!name}"
+    done
     with_ui || return 0
-    require_port PORT_TRACE "$PORT_TRACE"
-    (($1 == 1)) || require_port PORT_TRACE_AFTER "$PORT_TRACE_AFTER"
+    for name; do
+        require_port "$name" "${!name}"
+    done
 }
 
 check_time() {
@@ -115,7 +115,7 @@ check_time() {
 trace_both() { # LAB
     local side impl
     set_lab "$1"
-    check_ports 2
+    check_ports PORT_TRACE PORT_TRACE_AFTER
     check_time
     check_variants "$work/check"
     for side in before after; do
@@ -144,7 +144,7 @@ hint() { # LAB
 
 trace_fib() {
     set_lab fib
-    check_ports 1
+    check_ports PORT_TRACE
     check_time
     file[before]=$PROFILES/trace/fib.trace
     "$BIN/bench" -bench='^BenchmarkFib$' -benchtime="$time" -trace="$work/trace" || fail "the benchmark failed"
@@ -155,7 +155,7 @@ trace_fib() {
 
 trace_server() { # DURATION
     read_duration DURATION "$1" 600
-    check_ports 1
+    check_ports PORT_TRACE
     file[before]=$PROFILES/trace/server_$(stamp).trace
     say "tracing $SERVER for $seconds s under load"
     record_server "$seconds" "${file[before]}"

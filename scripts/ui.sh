@@ -23,6 +23,7 @@ stop_viewers() {
 
 titles=() ports=() files=()
 while (($#)); do
+    check_port "$2" "$3"
     [[ -s $4 ]] || fail "no profile $4"
     [[ ${UI:-1} == 0 ]] || require_port "$2" "$3"
     titles+=("$1") ports+=("$3") files+=("$4")
