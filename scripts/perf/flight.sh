@@ -39,11 +39,6 @@ end_trio() {
     pids=()
 }
 
-# The CPU time of a whole process, ended threads too, in seconds: its CPU clock, as clock_getcpuclockid(3) makes its id.
-cpu_s() { # PID
-    /usr/bin/python3 -c 'import sys, time; print(time.clock_gettime(~int(sys.argv[1]) << 3 | 2))' "$1"
-}
-
 # Four clients at once, each with so many requests, one after another and each on a connection, so a thread, of its own: a
 # line "requests/s requests/CPU-second" in $work/NAME.N.
 burst() { # NAME N PATH REQUESTS

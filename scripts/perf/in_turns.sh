@@ -2,6 +2,11 @@
 # Three servers that take the same load in turns, two plain and one that records: what the machine does besides meets all
 # three. Sourced by the scripts beside it, whose function burst puts load on server N and adds a line of figures to $work/NAME.N.
 
+# The CPU time of whole processes, ended threads too, in seconds: their CPU clocks, as clock_getcpuclockid(3) makes an id.
+cpu_s() { # PID...
+    /usr/bin/python3 -c 'import sys, time; print(sum(time.clock_gettime(~int(pid) << 3 | 2) for pid in sys.argv[1:]))' "$@"
+}
+
 # Calls burst NAME N [ARGUMENT...] for N = 0, 1 and 2, $ROUNDS times; another one begins each round.
 in_turns() { # NAME [ARGUMENT...]
     local round i
