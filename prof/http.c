@@ -340,6 +340,7 @@ static void *work(void *arg)
     struct http_request *r = arg;
     struct prof_http *http = r->http;
 
+    pthread_setname_np(pthread_self(), "prof-capture"); /* nobody sees it at work without */
     r->endpoint->run(r);
     r->done = true;
     MHD_resume_connection(r->connection);
@@ -354,7 +355,7 @@ static enum MHD_Result work_suspended(struct http_request *r)
         r->slot->working = true;
     r->threaded = true;
     MHD_suspend_connection(r->connection);
-    int err = http_thread_start(&r->thread, "prof-capture", work, r);
+    int err = http_thread_start(&r->thread, work, r);
     if (err) {
         r->threaded = false;
         http_answer_error(&r->answer, MHD_HTTP_SERVICE_UNAVAILABLE, "No thread for the capture: %s",

@@ -120,7 +120,7 @@ struct prof_http {
 /* ---- http_thread.c --------------------------------------------------------------------------- */
 
 /* pthread_create for a thread that takes no signals of the application's. 0 or a negative errno. */
-int http_thread_start(pthread_t *thread, const char *name, void *(*fn)(void *), void *arg);
+int http_thread_start(pthread_t *thread, void *(*fn)(void *), void *arg);
 /* Waits for ns. -ECANCELED: the client hung up, or the server stops. */
 int http_wait(const struct http_request *r, int64_t ns);
 

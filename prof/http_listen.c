@@ -251,6 +251,7 @@ static void *serve(void *arg)
         {.fd = l->wake_fd, .events = POLLIN},
     };
 
+    pthread_setname_np(pthread_self(), "prof-http");
     while (!atomic_load(&l->quit)) {
         eventfd_t woken;
         poll(fds, 2, wait_ms(l));
@@ -307,7 +308,7 @@ int http_listen_start(struct prof_http *http)
     }
     l->epoll_fd = MHD_get_daemon_info(l->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     listener_link(l);
-    err = http_thread_start(&l->thread, "prof-http", serve, l);
+    err = http_thread_start(&l->thread, serve, l);
     if (err)
         return http_fail(err, "no thread for the profile server: %s", strerrordesc_np(-err));
     l->running = true;

@@ -18,7 +18,7 @@ static void block_signals(sigset_t *old)
     pthread_sigmask(SIG_SETMASK, &all, old);
 }
 
-int http_thread_start(pthread_t *thread, const char *name, void *(*fn)(void *), void *arg)
+int http_thread_start(pthread_t *thread, void *(*fn)(void *), void *arg)
 {
     pthread_attr_t attr;
     sigset_t old;
@@ -31,8 +31,6 @@ int http_thread_start(pthread_t *thread, const char *name, void *(*fn)(void *), 
     err = pthread_create(thread, &attr, fn, arg);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_attr_destroy(&attr);
-    if (!err)
-        pthread_setname_np(*thread, name);
     return -err;
 }
 
