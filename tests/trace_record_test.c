@@ -1,10 +1,10 @@
 /* What a trace says of a program that is known: its regions, tasks, logs and counters, its threads
  * and collections, and for every wait who held the lock and who ended it. */
 #include "tests/trace_host.h"
+#include "tests/until_waiting.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <sys/syscall.h>
@@ -253,28 +253,6 @@ static void *fight(void *arg)
     return arg;
 }
 
-static bool is_waiting(const struct prof_thread *t, int kind, int tasks)
-{
-    struct prof_task task;
-    return atomic_load(&t->wait_kind) == kind &&
-           prof_task_read(tasks, atomic_load(&t->tid), &task) && task.state == 'S';
-}
-
-/* Until that many threads sleep in such a wait, however busy the machine is; for 20 s at most. */
-static void until_waiting(size_t threads, int kind)
-{
-    int64_t end_ns = prof_now_ns() + INT64_C(20000000000);
-    prof_enter(); /* this is no part of what is traced */
-    int tasks = prof_tasks_open();
-    for (size_t n = 0; n < threads && prof_now_ns() < end_ns; sched_yield()) {
-        n = 0;
-        for (struct prof_thread *t = prof_threads_first(); t; t = t->next)
-            n += is_waiting(t, kind, tasks);
-    }
-    close(tasks);
-    prof_leave();
-}
-
 /* Whoever held the lock or ended a wait is a thread of the program's. */
 static void test_every_lock_wait_has_its_holder(void **state)
 {
@@ -443,8 +421,25 @@ static void test_semaphores_barriers_and_joins(void **state)
 
 static int pipe_fds[2];
 
+/* Until the main thread sleeps in its read, however long it was kept from that; for 20 s at most.
+ */
+static void until_reading(void)
+{
+    int64_t end_ns = prof_now_ns() + INT64_C(20000000000);
+    struct prof_call call = {.nr = PROF_CALL_NONE};
+    prof_enter();
+    int tasks = prof_tasks_open();
+    while ((call.nr != SYS_read || (int)call.args[0] != pipe_fds[0]) && prof_now_ns() < end_ns) {
+        sched_yield();
+        prof_call_read(tasks, getpid(), &call);
+    }
+    close(tasks);
+    prof_leave();
+}
+
 static void *write_late(void *arg)
 {
+    until_reading();
     trace_pause_ms(30);
     return write(pipe_fds[1], "x", 1) == 1 ? arg : NULL;
 }
