@@ -103,6 +103,9 @@ holds "and what it names becomes the profile" gzip -t "$tmp/target"
 mkdir "$tmp/ends"
 start env --default-signal=INT "$bench" -bench Leak/impl=joined -benchtime 60s -cpuprofile "$tmp/ends/cpu"
 holds "runs until it is stopped" wait_for 10 grep -q '^cpu\|^pkg' "$tmp/start.out"
+# The heading comes a moment before the benchmark: until that has worked for 200 ms.
+worked() { (($(awk '{ print $14 + $15 }' "/proc/$pid/stat") >= 20)); }
+wait_for 20 worked
 kill -INT "$pid" # which bash had made a background command ignore
 wait "$pid"
 is "Ctrl-C ends it as Ctrl-C does" $? 130

@@ -305,7 +305,7 @@ wait_for 20 curl -sf -o /dev/null "http://127.0.0.1:$port/debug/pprof/"
 # The recorder's thread has the program's descriptors, the server's threads have their own.
 curl -s -o "$tmp/t/beside" "http://127.0.0.1:$port/debug/pprof/trace?seconds=2.5"
 is_trace "a trace beside the recorder" "$tmp/t/beside"
-like "has all of its time" "$("$BIN/trace" -summary "$tmp/t/beside" 2>&1)" '^  length +2\.[4-9][0-9]*s'
+like "has all of its time" "$("$BIN/trace" -summary "$tmp/t/beside" 2>&1)" '^  length +(2\.[4-9]|[3-9]\.|[1-9][0-9])[0-9.]*s' # or more, where the machine is busy
 curl -s -o "$tmp/t/snapshot" "http://127.0.0.1:$port/debug/trace/snapshot"
 is_trace "its snapshot" "$tmp/t/snapshot"
 stop_children
