@@ -17,6 +17,7 @@
 tries=3
 right=0
 asked=0
+answered=0
 
 # Reads an answer: without the spaces around it and what people put behind functions and numbers.
 read_answer() {
@@ -53,6 +54,7 @@ ask() { # CHECK QUESTION HINT SHOWN COMMAND
             printf '\n%s\n' "$(t quiz_no_answer)"
             return
         fi
+        answered=$((answered + 1))
         if "$check"; then
             printf '%s%s%s\n' "$green" "$(t quiz_right "$shown")" "$reset"
             right=$((right + 1))
@@ -76,8 +78,11 @@ declare -F "questions_$step" >/dev/null ||
 make_work
 "questions_$step"
 ((asked)) || fail "step $step has no capture in $PROFILES/ yet; do the step first"
-mkdir -p "$PROFILES/quiz"
-echo "$right $asked" >"$work/quiz"
-keep "$work/quiz" "$PROFILES/quiz/step$step"
+# Who left before the first answer keeps the result of the last time.
+if ((answered)); then
+    mkdir -p "$PROFILES/quiz"
+    echo "$right $asked" >"$work/quiz"
+    keep "$work/quiz" "$PROFILES/quiz/step$step"
+fi
 printf '\n%s\n' "$(t quiz_sum "$right" "$asked")"
 ((right == asked))

@@ -41,6 +41,10 @@ like "and the next question" "$out" '^3 of 4 are right'
 quiz 1 fib_recursive
 exits "answers that end early" 1
 like "are not waited for" "$out" '^No answer came\.$'
+kept=$(<"$PROFILES/quiz/step1")
+run scripts/quiz.sh 1 </dev/null
+exits "no answer at all" 1
+is "leaves the last result alone" "$(<"$PROFILES/quiz/step1")" "$kept"
 for answer in '.*' 'fib_recursive|x' '' '-n'; do
     quiz 1 "$answer" "$answer" "$answer"
     unlike "no pattern is an answer: '$answer'" "$out" '^Right'
@@ -108,6 +112,13 @@ exits "progress" 0
 like "recorded" "$out" '^  recorded +Step 1 · quiz [0-9]/4$'
 like "captures that are not recorded, by the guide's own title" "$out" '^  done +Step 2 — Two · quiz 4/4$'
 like "open" "$out" '^  open +Step 6$'
+cp "$PROFILES/cpu/cpu.pprof" "$PROFILES/cpu/cpu_20260101-000000.pb.gz"
+run env DOCS="$tmp/docs" scripts/progress.sh
+like "a server's profile of step 3 is not step 6" "$out" '^  open +Step 6$'
+cp "$PROFILES/cpu/cpu.pprof" "$PROFILES/cpu/incident.pb.gz"
+run env DOCS="$tmp/docs" scripts/progress.sh
+like "the guide's own capture is" "$out" '^  done +Step 6$'
+like "and not step 8" "$out" '^  open +Step 8$'
 like "the sum" "$out" '^1 of 9 steps are recorded\.$'
 like "what comes next" "$out" "^Next: $tmp/docs/en/step2-two\\.md, then make record STEP=2$"
 done_testing

@@ -62,6 +62,15 @@ is "and only what was measured changes" \
 record 2
 exits "another step" 0
 like "two tables of the heap" "$(grep -c '^| 1 |' "$DOCS/en/step2-x.md")" '^2$'
+"$BIN/cpu_hot" -n 20 -workers 1 -cpuprofile "$PROFILES/cpu/cpu_20260101-000000.pb.gz" >/dev/null
+for name in incident yesterday today; do cp "$PROFILES/cpu/cpu.pprof" "$PROFILES/cpu/$name.pb.gz"; done
+guide en 6
+record 6
+like "step 6 is the capture that the guide takes" "$(<"$DOCS/en/step6-x.md")" '^\| File \| `.*cpu/incident\.pb\.gz` \|$'
+guide en 8
+record 8
+like "step 8 is what changed from yesterday to today" "$(<"$DOCS/en/step8-x.md")" '^!\[What changed from yesterday to today\]'
+rm "$PROFILES"/cpu/*.pb.gz
 LANG_=ja record 1
 exits "in Japanese" 0
 like "it is Japanese" "$(<"$DOCS/ja/step1-x.md")" '^\| プロセッサー? \|'

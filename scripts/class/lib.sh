@@ -51,7 +51,7 @@ newest() { # PATTERN...
 # Whether a step left captures, recorded or not.
 is_done() { # STEP
     local -A captures=([0]="doctor/doctor.tsv" [1]="cpu/cpu.pprof" [2]="heap/heap.pprof" [3]="block/block_[0-9]* mutex/mutex_[0-9]*"
-        [4]="trace/*.trace" [5]="bench/*_report.txt" [6]="cpu/cpu_[0-9]*" [7]="gc/compare_* bench/malloc_*_report.txt" [8]="heap/heap_[0-9]* allocs/*")
+        [4]="trace/*.trace" [5]="bench/*_report.txt" [6]="cpu/incident.pb.gz goroutine/goroutine_[0-9]*" [7]="gc/compare_* bench/malloc_*_report.txt" [8]="cpu/yesterday.pb.gz")
     local pattern file
     for pattern in ${captures[$1]}; do
         # shellcheck disable=SC2231 # a pattern on purpose

@@ -154,9 +154,10 @@ longest() { # PATTERN...
     echo "${best:-$(newest "$@")}"
 }
 
+# The guide's own capture; else, as the task of VS Code makes it, the longest of the server's.
 gather_6() {
-    local cpu heap
-    cpu=$(longest "$PROFILES"/cpu/cpu_[0-9]*.pb.gz)
+    local cpu=$PROFILES/cpu/incident.pb.gz heap
+    [[ -s $cpu ]] || cpu=$(longest "$PROFILES"/cpu/cpu_[0-9]*.pb.gz)
     heap=$(newest "$PROFILES"/heap/heap_[0-9]*.pb.gz)
     [[ $cpu ]] || return 1
     add_profile server_cpu "$cpu" cpu
@@ -193,11 +194,12 @@ gather_7() {
     return $any
 }
 
-# Rounds of collect: how many of each kind and over which time, and what changed from the first CPU profile to the last.
+# Rounds of collect: how many of each kind and over which time, and what changed: from yesterday to today if the learner kept
+# these two, as the guide says, else from the first CPU profile to the last.
 gather_8() {
-    local kind files first last
+    local kind files first last yesterday=$PROFILES/cpu/yesterday.pb.gz today=$PROFILES/cpu/today.pb.gz
     files=("$PROFILES"/cpu/cpu_[0-9]*.pb.gz)
-    ((${#files[@]} >= 2)) || return 1
+    [[ -s $yesterday && -s $today ]] || ((${#files[@]} >= 2)) || return 1
     part head collected
     for kind in cpu heap allocs block mutex goroutine; do
         files=("$PROFILES/$kind/${kind}"_[0-9]*.pb.gz)
@@ -206,9 +208,14 @@ gather_8() {
         last=$(basename "${files[-1]}" .pb.gz)
         part row "kind_$kind" "${#files[@]}: ${first#*_} … ${last#*_}"
     done
-    files=("$PROFILES"/cpu/cpu_[0-9]*.pb.gz)
-    draw change -base "${files[0]}" -base_name first -name last -title CPU "${files[-1]}"
-    part figure change.svg first_last
+    if [[ -s $yesterday && -s $today ]]; then
+        draw change -base "$yesterday" -base_name yesterday -name today -title CPU "$today"
+        part figure change.svg yesterday_today
+    else
+        files=("$PROFILES"/cpu/cpu_[0-9]*.pb.gz)
+        draw change -base "${files[0]}" -base_name first -name last -title CPU "${files[-1]}"
+        part figure change.svg first_last
+    fi
 }
 
 # ---- step 5: a lab, before and after -------------------------------------------------------------------------
