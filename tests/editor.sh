@@ -72,6 +72,23 @@ pattern() { # LABEL
 }
 none "every task in the background says when it is ready" \
     "$(jq -r '.tasks[] | select(.isBackground and (.problemMatcher.background.endsPattern | not)).label' $tasks)"
+# Without a line in the message a pattern has to be of the kind "file", else VS Code drops what it finds.
+none "every pattern of ours tells a file, a message, and that there is no line" \
+    "$(jq -r '.tasks[] | select(.problemMatcher | type == "object") |
+        select(.problemMatcher.pattern | .kind != "file" or .file != 1 or .message != 2 or (.regexp | [scan("\\(")] | length < 2)).label' $tasks)"
+error_of() { # LABEL
+    jq -r --arg l "$1" '.tasks[] | select(.label == $l).problemMatcher.pattern.regexp' $tasks
+}
+run "$BIN/server" -addr 0.0.0.0:1
+like "what the server says of a mistake is recognised" "$err" "$(error_of Server)"
+run scripts/collect-pprof.sh --nonsense
+like "and the collector" "$err" "$(error_of 'Step 8: collect')"
+run scripts/ui.sh
+like "and a viewer" "$err" "$(error_of 'Step 1: CPU profile')"
+run scripts/trace.sh nonsense
+like "and the recorder of traces" "$err" "$(error_of 'Step 4: trace')"
+run scripts/compare.sh nonsense
+like "and a comparison" "$err" "$(error_of 'Step 5: compare')"
 start_server
 like "the server's start line is recognised" "$(sed "s/127.0.0.1:[0-9]*/127.0.0.1:6060/" "$server_log")" "$(pattern Server)"
 mkdir -p "$tmp/cpu"
