@@ -223,7 +223,8 @@ static void put_foot(const struct drawing *d, double y)
         snprintf(text, sizeof text, "callers above, what they call below; width: share of all");
         if (d->left_out)
             snprintf(text + strlen(text), sizeof text - strlen(text),
-                     "; %zu frames are too narrow to draw", d->left_out);
+                     "; %zu frame%s too narrow to draw", d->left_out,
+                     d->left_out == 1 ? " is" : "s are");
         put_words(d->out, MARGIN, y, "dim", text);
     }
     fputs("</g>\n", d->out);
