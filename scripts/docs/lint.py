@@ -153,6 +153,16 @@ def check_form(report, guide, name):
     report.tell(f"{name}: well formed", problems)
 
 
+def check_breaks(report, guide, name):
+    """A browser shows the end of a line as a gap; between two Japanese characters there is none, so a paragraph is one line."""
+    begins = re.compile(r"$|[#|<]|```|!\[|[-*] |\d+\. ")
+    prose = guide.prose()
+    problems = [f"line {i + 1}: goes on from the line above; join them"
+                for (before, above), (i, line) in zip(prose, prose[1:])
+                if i == before + 1 and not re.match(r"$|[#|<]|```|!\[", above) and not begins.match(line)]
+    report.tell(f"{name}: a paragraph is one line", problems)
+
+
 def check_index(report):
     index = (DOCS / "README.md").read_text(encoding="utf-8")
     missing = [str(p.relative_to(DOCS)) for lang in ("en", "ja") for p in paths(lang)
@@ -187,6 +197,8 @@ def main():
                 check_form(report, guide, name)
                 check_links(report, guide, name)
                 check_names(report, guide, name, targets)
+                if language == "ja":
+                    check_breaks(report, guide, name)
             except Mistake as mistake:
                 report.tell(f"{name}: can be read", [str(mistake)])
     check_index(report)
