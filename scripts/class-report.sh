@@ -27,6 +27,10 @@ read_export() { # FILE
         problems+=("${1##*/}: $(t class_no_export)")
         return
     fi
+    if [[ $(tail -n 1 "$1" | tr -d '\0\r') != end ]]; then
+        problems+=("${1##*/}: $(t class_cut_off)")
+        return
+    fi
     learners=$((learners + 1))
     of[$learners name]=${1##*/}
     while IFS=$'\t' read -r key value; do
@@ -176,9 +180,11 @@ trap finish EXIT
     printf '<h2>%s</h2>\n' "$(t class_where)"
     steps_table
     printf '<h2>%s</h2>\n' "$(t class_speedups)"
+    measured=0
     for lab in fib alloc mutex leak; do
-        ! has_lab $lab || speedups_table $lab
+        ! has_lab $lab || { measured=1 && speedups_table $lab; }
     done
+    ((measured)) || printf '<p class="dim">%s</p>\n' "$(t class_no_speedups)"
     printf '<h2>%s</h2>\n' "$(t class_machines)"
     machines_table
     page_foot

@@ -39,6 +39,7 @@ recorded=0
         done
         sed -nE 's/^[a-z]+\tnoise\t([0-9.]+)%.*/doctor.noise\t\1/p' "$PROFILES/doctor/doctor.tsv"
     fi
+    echo end # without it, a part of the file is missing
 } >"$work/export"
 ((recorded)) || fail "nothing is recorded yet; do a step, then run: make record STEP=1"
 file=$PROFILES/report/export-$(tr -cd 'A-Za-z0-9._-' <<<"${name// /-}" | cut -c1-60).tsv

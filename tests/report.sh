@@ -97,9 +97,10 @@ sed 's/^name\t.*/name\tBob/; s/factor\t.*/factor\t1\/2.5/; s/status\t.*/status\t
 sed 's/^name\t.*/name\tEve/; s/factor\t.*/factor\t"><img src=x>/; s/cpu\t.*/cpu\t<img src=x onerror=alert(1)>/; s/status\t.*/status\t"x/; s/noise\t.*/noise\t1;id/' "$file" \
     >"$tmp/class/e.tsv"
 head -c 3000 /dev/urandom >"$tmp/class/junk.tsv"
+head -c 300 "$file" | sed 's/^name\t.*/name\tMallory/' >"$tmp/class/m.tsv"
 run scripts/class-report.sh "$tmp/class"
 exits "class-report" 0
-like "it counts" "$out" '3 exports, 1 files left out$'
+like "it counts" "$out" '3 exports, 2 files left out$'
 text=$(<"$tmp/class/class.html")
 like "a name is text" "$text" '<td>Ada &lt;script&gt;'
 unlike "and never markup" "$text" '<script|<img'
@@ -109,6 +110,8 @@ like "and slower" "$text" '<td>Bob<td><span class="tag slower">slower</span><td 
 like "a noisy machine is marked" "$text" '<td>Ada.*noisy 22\.6%'
 unlike "a quiet one is not" "$(grep '<td>Bob' <<<"$text")" 'noisy'
 like "what is no export is named" "$text" 'junk\.tsv: not a file from make export'
+like "and so is half an export" "$text" 'm\.tsv: the end of the file is missing'
+unlike "which is no learner" "$text" 'Mallory'
 if command -v chromium >/dev/null; then
     browse "$tmp/class/class.html"
     is "a browser has nothing to complain of here, either" "$complaints" ""
@@ -117,6 +120,10 @@ fi
 LANG_=ja run scripts/class-report.sh "$tmp/class"
 exits "again, in Japanese" 0
 like "it is Japanese, and its own page is no export" "$(<"$tmp/class/class.html")" '提出 3 件'
+mkdir "$tmp/begun"
+sed '/^step5/d' "$file" >"$tmp/begun/a.tsv"
+run scripts/class-report.sh "$tmp/begun"
+like "a class that has no speedups yet is told so" "$(<"$tmp/begun/class.html")" 'Nobody has recorded step 5 yet\.'
 run scripts/class-report.sh
 exits "no folder" 2
 run scripts/class-report.sh "$tmp/none"
