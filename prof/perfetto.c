@@ -45,16 +45,11 @@ static void add_names(struct perfetto *p, uint64_t names, enum fixed_category ot
     perfetto_add_category(p, category ? category % FIXED_IID : FIXED_IID + otherwise);
 }
 
-static uint64_t low_ticks(uint64_t word)
-{
-    return word & ((UINT64_C(1) << PROF_EV_TIME_BITS) - 1);
-}
-
 /* A thread may have waited for hours; the picture begins with the file. A little earlier, in the
  * same order, so that slices go on nesting. */
 static int64_t wait_begin_ns(const struct perfetto *p, uint64_t ticks)
 {
-    int64_t ns = prof_ticks_ns(low_ticks(ticks)), before = p->chunk->file_begin_ns - ns;
+    int64_t ns = prof_ticks_ns(ticks), before = p->chunk->file_begin_ns - ns;
     return before > 0 ? p->chunk->file_begin_ns - 1 - before / 16384 : ns;
 }
 
@@ -84,7 +79,7 @@ static void add_event(struct perfetto *p, const struct prof_slot *s, pid_t tid)
     switch (prof_event_type_of(s)) {
     case PROF_EV_REGION:
         add_names(p, s->word[2], CATEGORY_REGION);
-        add_ref(p, prof_ticks_ns(low_ticks(s->word[1])), s, tid, PHASE_BEGIN);
+        add_ref(p, prof_ticks_ns(s->word[1]), s, tid, PHASE_BEGIN);
         add_ref(p, prof_ticks_ns(ticks), s, tid, PHASE_END);
         return;
     case PROF_EV_WAIT:
@@ -92,7 +87,7 @@ static void add_event(struct perfetto *p, const struct prof_slot *s, pid_t tid)
         return;
     case PROF_EV_TASK_END:
         if (s->word[3] && prof_ticks_ns(s->word[3]) < p->chunk->file_begin_ns)
-            add_ref(p, prof_ticks_ns(low_ticks(s->word[3])), s, tid, PHASE_BEGIN);
+            add_ref(p, prof_ticks_ns(s->word[3]), s, tid, PHASE_BEGIN);
         break;
     case PROF_EV_THREAD_START:
         perfetto_add_stack(p, perfetto_stack_of(s->word[2]));
@@ -128,7 +123,7 @@ static struct prof_slot *open_slots(struct perfetto *p, size_t n)
 /* The threads go on while this is written. */
 static bool in_time(const struct perfetto *p, uint64_t ticks)
 {
-    return prof_ticks_ns(low_ticks(ticks)) <= p->chunk->generation->end_ns;
+    return prof_ticks_ns(ticks) <= p->chunk->generation->end_ns;
 }
 
 static void add_open_regions(struct perfetto *p, const struct prof_ring *r)
@@ -149,7 +144,7 @@ static void add_open_regions(struct perfetto *p, const struct prof_ring *r)
         s->word[2] = names;
         s->word[3] = atomic_load_explicit(&o->task, memory_order_relaxed);
         add_names(p, names, CATEGORY_REGION);
-        add_ref(p, prof_ticks_ns(low_ticks(s->word[1])), s, tid, PHASE_BEGIN);
+        add_ref(p, prof_ticks_ns(s->word[1]), s, tid, PHASE_BEGIN);
     }
     if (atomic_load_explicit(&r->opened, memory_order_acquire) !=
         seen) { /* changed meanwhile: then it is no news */

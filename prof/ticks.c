@@ -71,14 +71,29 @@ static bool kernel_trusts_counter(void)
 }
 #endif
 
-/* A thread's times all differ, so that what it began first can be told. */
+__thread uint64_t prof_ticks_last __attribute__((tls_model("initial-exec")));
+
 uint64_t prof_ticks_slowly(void)
 {
-    static __thread uint64_t last __attribute__((tls_model("initial-exec")));
     uint64_t now = (uint64_t)prof_now_ns();
-    last = now > last ? now : last + 1;
-    return last;
+    prof_ticks_last = now > prof_ticks_last ? now : prof_ticks_last + 1;
+    return prof_ticks_last;
 }
+
+#if defined(__aarch64__)
+unsigned prof_ticks_shift;
+
+/* So that there is a tick for each nanosecond at least. */
+static void choose_shift(void)
+{
+    uint64_t hz;
+    __asm__("mrs %0, cntfrq_el0" : "=r"(hz));
+    while (hz > 0 && hz << prof_ticks_shift < UINT64_C(1000000000))
+        prof_ticks_shift++;
+}
+#else
+static void choose_shift(void) {}
+#endif
 
 /* ---- to nanoseconds -------------------------------------------------------------------------- */
 
@@ -154,14 +169,21 @@ static const struct sync *reading_before(const struct table *t, size_t n, uint64
     return &t->syncs[low];
 }
 
+uint64_t prof_ticks_whole(uint64_t ticks, uint64_t near)
+{
+    enum { HIGH = 64 - PROF_EV_TIME_BITS };
+    return near + (uint64_t)((int64_t)((ticks - near) << HIGH) >> HIGH);
+}
+
 int64_t prof_ticks_ns(uint64_t ticks)
 {
     if (!prof_ticks_are_tsc)
-        return (int64_t)ticks;
+        return (int64_t)prof_ticks_whole(ticks, (uint64_t)prof_now_ns());
     const struct table *t = atomic_load_explicit(&table, memory_order_acquire);
     size_t n = atomic_load_explicit(&t->n, memory_order_acquire);
     if (n < 2)
         return n ? t->syncs[0].ns : 0;
+    ticks = prof_ticks_whole(ticks, t->syncs[n - 1].ticks);
     const struct sync *from = reading_before(t, n, ticks), *to = from + 1;
     return from->ns + (int64_t)((double)(int64_t)(ticks - from->ticks) * pace_between(from, to));
 }
@@ -171,6 +193,7 @@ int64_t prof_ticks_ns(uint64_t ticks)
 /* A first idea of the pace; it gets better as recording goes on. */
 static void init_once(void)
 {
+    choose_shift();
     prof_ticks_are_tsc = counter_is_invariant() && kernel_trusts_counter();
     struct sync from = read_both();
     nanosleep(&(struct timespec){.tv_nsec = PACE_FROM_NS}, NULL);

@@ -22,9 +22,15 @@
 /* ---- ticks.c: time --------------------------------------------------------------------------- */
 
 /* Events carry ticks: the time stamp counter where it is invariant and the kernel trusts it, else
- * nanoseconds. */
+ * nanoseconds. A thread's ticks all differ, so that what it began first can be told. */
 extern atomic_bool prof_ticks_are_tsc;
-uint64_t prof_ticks_slowly(void); /* nanoseconds that never repeat on one thread */
+uint64_t prof_ticks_slowly(void);
+#if defined(__aarch64__)
+/* cntvct counts every 1 to 42 ns, longer than an event takes: the places below its last are for
+ * telling a thread's events apart. */
+extern unsigned prof_ticks_shift;
+extern __thread uint64_t prof_ticks_last __attribute__((tls_model("initial-exec")));
+#endif
 static inline uint64_t prof_ticks(void)
 {
 #if defined(__x86_64__)
@@ -34,7 +40,9 @@ static inline uint64_t prof_ticks(void)
     if (__builtin_expect(atomic_load_explicit(&prof_ticks_are_tsc, memory_order_relaxed), 1)) {
         uint64_t ticks;
         __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
-        return ticks;
+        ticks <<= prof_ticks_shift;
+        prof_ticks_last = ticks > prof_ticks_last ? ticks : prof_ticks_last + 1;
+        return prof_ticks_last;
     }
 #endif
     return prof_ticks_slowly();
@@ -42,11 +50,13 @@ static inline uint64_t prof_ticks(void)
 
 /* Both clocks were read at a time ever so often; what lies between two readings is interpolated, so
  * times never run backwards and follow CLOCK_MONOTONIC when it is adjusted. Guarded by the drain's
- * lock. */
+ * lock. Of ticks only the low PROF_EV_TIME_BITS count, which is all that an event has room for. */
 void prof_ticks_init(void);
 void prof_ticks_sync_reset(void);
 void prof_ticks_sync(void);
 int64_t prof_ticks_ns(uint64_t ticks);
+/* The time nearest to near that has these low PROF_EV_TIME_BITS. */
+uint64_t prof_ticks_whole(uint64_t ticks, uint64_t near);
 /* Lengths, good to one part in ten thousand. */
 int64_t prof_ticks_length_ns(uint64_t ticks);
 int64_t prof_ticks_in(int64_t ns); /* a little fewer than there are */

@@ -1,5 +1,6 @@
 /* What a trace says of a program that is known: its regions, tasks, logs and counters, its threads
  * and collections, and for every wait who held the lock and who ended it. */
+#include "prof/trace_internal.h"
 #include "tests/trace_host.h"
 #include "tests/until_waiting.h"
 
@@ -541,6 +542,22 @@ static void test_errors(void **state)
     close(fd);
 }
 
+/* A fast counter needs 57 bits after nine months; what an event has room for leads back to it. */
+static void test_a_machine_that_has_been_up_for_years(void **state)
+{
+    (void)state;
+    const uint64_t edge = UINT64_C(1) << PROF_EV_TIME_BITS, low = edge - 1;
+    const uint64_t latest[] = {100, edge - 5, edge, edge + 5, 7 * edge - 1, 7 * edge + 1};
+    for (size_t i = 0; i < sizeof latest / sizeof *latest; i++)
+        for (int64_t off = -50; off <= 50; off++) {
+            uint64_t ticks = latest[i] + (uint64_t)off;
+            assert_int_equal(prof_ticks_whole(ticks, latest[i]), ticks);
+            assert_int_equal(prof_ticks_whole(ticks & low, latest[i]), ticks);
+        }
+    int64_t now = prof_now_ns(), told = prof_ticks_ns(prof_ticks() & low);
+    assert_true(told > now - 1000000000 && told < now + 1000000000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -560,6 +577,7 @@ int main(void)
         TEST(test_waits_that_began_before_or_end_after),
         TEST(test_cpu_samples),
         TEST(test_errors),
+        TEST(test_a_machine_that_has_been_up_for_years),
     };
     return cmocka_run_group_tests_name("trace_record", tests, NULL, NULL);
 }
