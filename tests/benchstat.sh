@@ -152,5 +152,15 @@ exits "verdict: one row of two is slower" 1
 like "verdict: rows are named" "$out" '^Fib-2: fast is 13,800x faster'
 run "$program" -verdict -noise -1 "$tmp/much"
 is "a negative noise floor" "$rc $err" "1 benchstat: -noise must be a percentage, 0 or more"
+run "$program" -verdict -noise nan "$tmp/much"
+is "a noise floor that is no number" "$rc $err" "1 benchstat: -noise must be a percentage, 0 or more"
+# The interval of few pairs of values is taken from a list, of more than 4096 it is searched for.
+results many 64 1500 1000
+verdict "as many pairs as are listed" 0 "fast is 1.50x faster than slow (95% CI 1.50x–1.50x; p=0.000; n=64+64)" many
+results many 65 1020 1000
+verdict "more pairs than are listed" 0 "fast is 2.0% faster than slow (95% CI 1.9%–2.1%; p=0.000; n=65+65)" many
+results many 100000 1020 1000
+verdict "more pairs than memory holds" 0 \
+    "fast is 2.0% faster than slow (95% CI 2.0%–2.0%; p=0.000; n=100000+100000)" many
 
 done_testing

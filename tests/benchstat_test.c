@@ -229,6 +229,37 @@ static void sorts_any_values(void **state)
     }
 }
 
+// What is selected is what sorting would put there.
+static void check_selected(size_t n, size_t from, size_t to, uint64_t mask, uint64_t bits)
+{
+    double *x = calloc(n, sizeof *x), *sorted = calloc(n, sizeof *x);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t r = (random_bits() & mask) | bits;
+        memcpy(&x[i], &r, sizeof r);
+    }
+    memcpy(sorted, x, n * sizeof *x);
+    sort_values(sorted, n);
+    select_values(x, n, from, to);
+    for (size_t i = from; i <= to; i++)
+        assert_true(x[i] == sorted[i] || (isnan(x[i]) && isnan(sorted[i])));
+    free(x);
+    free(sorted);
+}
+
+static void selects_what_sorting_finds(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {1, 2, 100, 4095, 4096, 20000};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (size_t part = 0; part < 8; part++) {
+            size_t n = sizes[i], from = (n - 1) * part / 8, to = from + (n - 1 - from) * part / 7;
+            check_selected(n, from, to, ~UINT64_C(0), 0);
+            check_selected(n, from, to, 0xFFFFFFFFFF, UINT64_C(0x3FF0000000000000));
+            check_selected(n, from, to, 0xFF, UINT64_C(0x3FF0000000000000));
+            check_selected(n, from, to, 0, UINT64_C(0x3FF0000000000000)); // all equal
+        }
+}
+
 // ---- elementary functions
 // ------------------------------------------------------------------------
 
@@ -501,6 +532,7 @@ int main(void)
         cmocka_unit_test(intervals_of_large_samples),
         cmocka_unit_test(median_interpolates),
         cmocka_unit_test(sorts_any_values),
+        cmocka_unit_test(selects_what_sorting_finds),
         cmocka_unit_test(log_and_exp_are_close_to_exact),
         cmocka_unit_test(binomial_coefficients),
         cmocka_unit_test(fixed_point_agrees_with_libc),

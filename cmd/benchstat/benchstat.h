@@ -150,8 +150,10 @@ struct config {
 struct result {
     struct config *config;
     size_t n_config;
-    uint64_t generation; // another number whenever the configuration has changed
-    str name;            // full name without "Benchmark"; valid until the next line
+    uint64_t generation;         // another number whenever the configuration has changed
+    str name;                    // full name without "Benchmark"; valid until the next line
+    const struct word *expected; // the name that comes next, the receiver guesses; NULL: no idea
+    bool as_expected;            // name is what was expected
     struct measurement *values;
     size_t n_values;
 };
@@ -278,6 +280,8 @@ double go_exp(double x);
 double choose(int n, int k);
 
 void sort_values(double *x, size_t n); // NaN first
+// Puts where sorting would put them the values at places from to to < n; the others are lost.
+void select_values(double *x, size_t n, size_t from, size_t to);
 double median_of(const double *sorted, size_t n);
 double normal_cdf(double z);
 double normal_quantile(double p);
@@ -317,6 +321,7 @@ struct cell {
 
     double center, lo, hi, confidence;
     struct cell *base; // the cell to compare with, or NULL
+    bool is_base;
     double p, alpha;
     const struct word *vary_warning, *summary_warning, *compare_warning;
 };

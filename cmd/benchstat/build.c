@@ -22,15 +22,19 @@ struct plan {
     struct place *places;
 };
 
-static void add_value(struct cell *c, double value)
+static void grow_values(struct cell *c)
 {
-    if (c->n == c->capacity) {
-        double *grown =
-            mem_alloc((c->capacity = c->capacity ? c->capacity * 2 : 10) * sizeof *grown);
-        if (c->n)
-            memcpy(grown, c->values, c->n * sizeof *grown);
-        c->values = grown;
-    }
+    c->capacity = c->capacity ? c->capacity * 2 : 10;
+    double *grown = mem_alloc(c->capacity * sizeof *grown);
+    if (c->n)
+        memcpy(grown, c->values, c->n * sizeof *grown);
+    c->values = grown;
+}
+
+static inline void add_value(struct cell *c, double value)
+{
+    if (c->n == c->capacity)
+        grow_values(c);
     c->values[c->n++] = value;
 }
 
@@ -132,30 +136,40 @@ static void place_values(struct builder *b, const struct result *r, struct plan 
     free(tables);
 }
 
-// The word for a result's name. Benchmarks are run several times in a row or in rounds, so that the
-// name mostly is the one before or the one that followed it the last time: cheaper than a look-up.
-static struct word *name_of(struct builder *b, str name)
+// Benchmarks are run several times in a row or in rounds, so that the name mostly is the one before
+// or the one that followed it the last time: cheaper than a look-up.
+static struct word *look_up(const struct word *last, str name)
+{
+    if (last) {
+        struct word *next = ((struct plan *)last->memo)->next;
+        if (str_equal(name, (str){last->s, last->n}))
+            return (struct word *)last;
+        if (next && str_equal(name, (str){next->s, next->n}))
+            return next;
+    }
+    struct word *word = (struct word *)word_of(name);
+    if (!word->memo)
+        word->memo = mem_alloc(sizeof(struct plan));
+    return word;
+}
+
+// The plan for a result's name; and the name to expect, which the reader need not even take apart.
+static struct plan *plan_of(struct builder *b, struct result *r)
 {
     struct word *last = b->last;
-    if (last) {
-        struct plan *plan = last->memo;
-        if (str_equal(name, (str){last->s, last->n}))
-            return last;
-        if (plan->next && str_equal(name, (str){plan->next->s, plan->next->n}))
-            return b->last = plan->next;
-    }
-    b->last = (struct word *)word_of(name);
-    if (!b->last->memo)
-        b->last->memo = mem_alloc(sizeof(struct plan));
-    if (last)
-        ((struct plan *)last->memo)->next = b->last;
-    return b->last;
+    struct word *name = r->as_expected ? (struct word *)r->expected : look_up(last, r->name);
+    struct plan *plan = name->memo;
+    if (last && name != last)
+        ((struct plan *)last->memo)->next = name;
+    r->expected = name == last ? name : plan->next;
+    b->last = name;
+    return plan;
 }
 
 void builder_add(void *builder, struct result *r)
 {
     struct builder *b = builder;
-    struct plan *plan = name_of(b, r->name)->memo;
+    struct plan *plan = plan_of(b, r);
     if (follow_plan(plan, r))
         return;
     make_plan(plan, r->generation, r->values, r->n_values);

@@ -145,7 +145,7 @@ void flags_parse(struct options *o, int argc, char **argv)
                           .format = "text",
                           .alpha = 0.05,
                           .confidence = 0.95,
-                          .noise_percent = NAN};
+                          .noise_percent = -INFINITY};
     const struct flag flags[] = {{"table", FLAG_TEXT, &o->table},
                                  {"row", FLAG_TEXT, &o->row},
                                  {"col", FLAG_TEXT, &o->col},
@@ -166,7 +166,7 @@ void flags_parse(struct options *o, int argc, char **argv)
         }
         i += take_flag(flags, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
     }
-    o->has_noise = !isnan(o->noise_percent);
+    o->has_noise = o->noise_percent != -INFINITY;
     o->inputs = argv + i;
     o->n_inputs = (size_t)(argc - i);
     if (o->n_inputs == 0) {

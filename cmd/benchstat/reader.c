@@ -19,6 +19,7 @@ enum {
     LINE_LIMIT_BYTES = 64 * 1024, // a longer line is an error
     SLACK_BYTES = 8               // fields are read in words, past the end of a line
 };
+static const uint64_t EIGHT_SPACES = UINT64_C(0x2020202020202020);
 
 struct reader {
     const char *file;
@@ -78,17 +79,15 @@ static const char *skip_any_space(const char *p, const char *end)
     return p;
 }
 
+// Columns are aligned with a tab, with spaces, or with a tab and spaces.
 static inline const char *skip_space(const char *p, const char *end)
 {
-    // Columns are aligned with tabs and runs of spaces; none goes beyond the newline at the end.
-    for (;; p++) {
-        uint64_t x;
-        memcpy(&x, p, sizeof x);
-        x ^= UINT64_C(0x2020202020202020);
-        p += x ? (size_t)__builtin_ctzll(x) / 8 : sizeof x - 1;
-        if (x && *p != '\t')
-            break;
-    }
+    uint64_t x = 0;
+    if (p == end)
+        return p;
+    for (p += *p == '\t'; memcpy(&x, p, sizeof x), (x ^= EIGHT_SPACES) == 0;)
+        p += sizeof x;           // not beyond the newline at the end
+    p += __builtin_ctzll(x) / 8; // little-endian: the first byte that is no space
     return is_printable_ascii((unsigned char)*p) ? p : skip_any_space(p, end);
 }
 
@@ -129,10 +128,10 @@ static str take_field(str *rest)
     return field;
 }
 
-// Does a word end at p for certain?
+// Does a word end at p <= end for certain?
 static inline bool ends_word(const char *p, const char *end)
 {
-    return p == end || (p < end && (*p == ' ' || *p == '\t'));
+    return p == end || *p == ' ' || *p == '\t';
 }
 
 // ---- results -----------------------------------------------------------------------------------
@@ -184,6 +183,17 @@ static void add_value(struct reader *r, double value, const struct raw_unit *uni
     double tidied = value * unit->factor;
     res->values[res->n_values++] = tidied == value ? (struct measurement){value, &unit->plain}
                                                    : (struct measurement){tidied, &unit->tidied};
+}
+
+static inline const char *skip_digits(const char *p)
+{
+    for (uint64_t x;; p += sizeof x) {
+        memcpy(&x, p, sizeof x);
+        x ^= UINT64_C(0x3030303030303030); // a digit's byte is its value now
+        uint64_t odd = ((x + UINT64_C(0x7676767676767676)) | x) & UINT64_C(0x8080808080808080);
+        if (odd)
+            return p + __builtin_ctzll(odd) / 8;
+    }
 }
 
 static inline const char *take_digits(const char *p, uint64_t *value)
@@ -244,9 +254,7 @@ static const char *take_values(struct reader *r, const char *p, const char *end)
 // The number of iterations is checked, and not used.
 static const char *take_count(const char **p, const char *end)
 {
-    const char *at = *p;
-    while (*at >= '0' && *at <= '9')
-        at++;
+    const char *at = skip_digits(*p);
     if (at > *p && at - *p < 19 && ends_word(at, end)) {
         *p = skip_space(at, end);
         return NULL;
@@ -261,7 +269,11 @@ static const char *take_count(const char **p, const char *end)
 
 static void take_result(struct reader *r, str line)
 {
-    const char *end = line.s + line.n, *p = skip_word(line.s, end);
+    const char *end = line.s + line.n, *p;
+    const struct word *expected = r->result.expected;
+    r->result.as_expected = expected && expected->n > 0 && starts_with(line.s, end, expected) &&
+                            ends_word(line.s + expected->n, end);
+    p = r->result.as_expected ? line.s + expected->n : skip_word(line.s, end);
     r->result.name = (str){line.s, (size_t)(p - line.s)};
     if (p == end)
         return; // `go test -v` announces a benchmark with its name alone

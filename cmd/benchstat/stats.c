@@ -122,6 +122,58 @@ void sort_values(double *x, size_t n)
     sort_few(x, n);
 }
 
+// Buckets of values by the upper bits of what tells them apart.
+struct buckets {
+    uint64_t least;
+    int shift;
+    size_t count[1 << MOST_DIGIT_BITS];
+};
+
+static size_t bucket_of(const struct buckets *b, double x)
+{
+    return (to_ordered(x) - b->least) >> b->shift;
+}
+
+static void count_buckets(struct buckets *b, const double *x, size_t n)
+{
+    uint64_t least = UINT64_MAX, most = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t key = to_ordered(x[i]);
+        least = key < least ? key : least;
+        most = key > most ? key : most;
+    }
+    int bits = most > least ? 64 - __builtin_clzll(most - least) : 0;
+    b->least = least;
+    b->shift = bits > MOST_DIGIT_BITS ? bits - MOST_DIGIT_BITS : 0;
+    for (size_t i = 0; i < n; i++)
+        b->count[bucket_of(b, x[i])]++;
+}
+
+// Only the buckets that hold wanted values are kept and sorted: of a large sample, a few.
+void select_values(double *x, size_t n, size_t from, size_t to)
+{
+    if (n < MANY) {
+        sort_values(x, n);
+        return;
+    }
+    struct buckets b = {0};
+    count_buckets(&b, x, n);
+    size_t first = 0, last, before = 0, kept = 0;
+    for (; before + b.count[first] <= from; first++)
+        before += b.count[first];
+    last = first;
+    for (size_t up_to = before + b.count[first]; up_to <= to; up_to += b.count[last])
+        last++;
+    for (size_t i = 0; i < n; i++) {
+        size_t bucket = bucket_of(&b, x[i]);
+        x[kept] = x[i]; // to be overwritten by the next unless it is one of them
+        kept += bucket >= first && bucket <= last;
+    }
+    memmove(x + before, x, kept * sizeof *x);
+    sort_many(x + before, kept);
+    sort_few(x + before, kept);
+}
+
 // Interpolated as method 8 of Hyndman and Fan, "Sample Quantiles in Statistical Packages", 1996.
 double median_of(const double *x, size_t n)
 {

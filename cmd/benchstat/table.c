@@ -49,8 +49,10 @@ static void lay_out(struct table *t)
         struct cell *c = t->cells[i], *first = t->cells[t->row_start[c->row->rank]];
         t->row_start[c->row->rank + 1] = i + 1;
         c->col_index = c->col->rank;
-        if (c->col_index > 0 && first->col->rank == 0)
+        if (c->col_index > 0 && first->col->rank == 0) {
             c->base = first;
+            first->is_base = true;
+        }
     }
 }
 
@@ -91,6 +93,22 @@ static const struct word *unbounded_warning(double confidence)
         warning = need_samples(relation, need, "for confidence interval at", confidence);
     }
     return warning;
+}
+
+// The test asks for all values in order, the median and its interval for those around the middle.
+static void put_in_order(struct cell *c, bool exact, double confidence)
+{
+    if (exact || c->base || c->is_base || c->n < 4) {
+        sort_values(c->values, c->n);
+        return;
+    }
+    struct interval ci = median_interval(c->n, confidence);
+    size_t from = c->n / 2 - 1, to = c->n / 2 + 1;
+    if (ci.lo >= 1 && (size_t)ci.lo - 1 < from)
+        from = (size_t)ci.lo - 1;
+    if (ci.hi <= (long)c->n && (size_t)ci.hi - 1 > to)
+        to = (size_t)ci.hi - 1;
+    select_values(c->values, c->n, from, to);
 }
 
 static void summarize_median(struct cell *c, double confidence)
@@ -210,7 +228,7 @@ static void finish(struct table *t, const struct options *o, const struct projec
     t->exact = assume && strcmp(assume->s, "exact") == 0;
     lay_out(t);
     for (size_t i = 0; i < t->n_cells; i++)
-        sort_values(t->cells[i]->values, t->cells[i]->n);
+        put_in_order(t->cells[i], t->exact, o->confidence);
     for (size_t i = 0; i < t->n_cells; i++) {
         struct cell *c = t->cells[i];
         if (t->exact)

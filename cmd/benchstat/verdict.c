@@ -13,28 +13,77 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MANY_PAIRS = 4096 };
+
 struct ratio {
     double center, lo, hi;
     bool bounded;
 };
 
-// How many times the base's value a is of b. An interval needs positive values.
-static struct ratio ratio_of(const struct cell *a, const struct cell *b, double confidence)
+// How many ratios of a value of a to one of b are at most x, or NaN. Both are sorted and positive.
+static size_t count_up_to(const struct cell *a, const struct cell *b, double x)
 {
-    struct ratio r = {.center = a->center / b->center};
-    size_t pairs = a->n * b->n, k = u_test_interval(a->n, b->n, confidence);
-    if (k == 0 || !(a->values[0] > 0) || !(b->values[0] > 0))
-        return r;
+    size_t count = 0, j = 0; // the greater a value, the fewer
+    for (size_t i = 0; i < a->n; i++) {
+        while (j < b->n && a->values[i] / b->values[j] > x)
+            j++;
+        count += b->n - j;
+    }
+    return count;
+}
+
+// The k-th smallest of more ratios than there is memory for: the smallest double that k of them do
+// not exceed. The bits of positive doubles are in the order of the doubles.
+static double search_ratio(const struct cell *a, const struct cell *b, size_t k)
+{
+    double x = INFINITY;
+    uint64_t least = 0, most;
+    memcpy(&most, &x, sizeof most);
+    if (count_up_to(a, b, -1) >= k)
+        return NAN; // infinity over infinity
+    while (least < most) {
+        uint64_t middle = least + (most - least) / 2;
+        memcpy(&x, &middle, sizeof x);
+        if (count_up_to(a, b, x) >= k)
+            most = middle;
+        else
+            least = middle + 1;
+    }
+    memcpy(&x, &least, sizeof x);
+    return x;
+}
+
+// The k-th smallest and the k-th largest ratio. Few are sorted, which is faster.
+static void bound_ratio(struct ratio *r, const struct cell *a, const struct cell *b, size_t k)
+{
+    size_t pairs = a->n * b->n;
+    if (pairs > MANY_PAIRS) {
+        r->lo = search_ratio(a, b, k);
+        r->hi = search_ratio(a, b, pairs - k + 1);
+        return;
+    }
     double *ratios = mem_grow(NULL, pairs * sizeof *ratios);
     for (size_t i = 0; i < a->n; i++)
         for (size_t j = 0; j < b->n; j++)
             ratios[i * b->n + j] = a->values[i] / b->values[j];
     sort_values(ratios, pairs);
-    // The ratio of the medians may, rarely, lie outside of what its pairs say.
-    r.lo = fmin(r.center, ratios[k - 1]);
-    r.hi = fmax(r.center, ratios[pairs - k]);
-    r.bounded = true;
+    r->lo = ratios[k - 1];
+    r->hi = ratios[pairs - k];
     free(ratios);
+}
+
+// How many times the base's value a is of b. An interval needs positive values.
+static struct ratio ratio_of(const struct cell *a, const struct cell *b, double confidence)
+{
+    struct ratio r = {.center = a->center / b->center};
+    size_t k = u_test_interval(a->n, b->n, confidence);
+    if (k == 0 || !(a->values[0] > 0) || !(b->values[0] > 0))
+        return r;
+    bound_ratio(&r, a, b, k);
+    // The ratio of the medians may, rarely, lie outside of what its pairs say.
+    r.lo = fmin(r.center, r.lo);
+    r.hi = fmax(r.center, r.hi);
+    r.bounded = true;
     return r;
 }
 
