@@ -18,7 +18,7 @@ struct flag {
 
 static const char *set_bench(struct bench_options *o, const char *v)
 {
-    o->bench = v;
+    o->bench = *v ? v : NULL; /* "" is none, as in Go */
     return NULL;
 }
 

@@ -46,7 +46,11 @@ static int list(const struct bench_options *o, int64_t start_ns)
 
 static int complain_no_match(const struct bench_options *o)
 {
-    return bench_complain(2, "no benchmark matches -bench %s: -list . names them all", o->bench);
+    return bench_complain(2, "no benchmark matches -bench %s: %s", o->bench,
+                          strchr(o->bench, '/')
+                              ? "-list . names all, without what stands behind a slash, "
+                                "which -bench NAME -benchtime 1x prints"
+                              : "-list . names them all");
 }
 
 static bool any_matches(const struct bench_matcher *m)

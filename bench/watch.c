@@ -70,7 +70,8 @@ static void end_by_timeout(void)
     bool can_print = ftrylockfile(stdout) == 0; /* else the benchmark hangs in printing */
     if (can_print)
         putchar('\n');
-    bench_complain(1, "timed out after %s (-timeout): %s was running", options->timeout_text, name);
+    bench_complain(1, "timed out after %s (-timeout): %s was running", options->timeout_text,
+                   *name ? name : "no benchmark");
     bench_profiles_write(options);
     if (can_print) {
         bench_print_end(false, run_start_ns);

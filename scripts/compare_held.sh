@@ -20,7 +20,7 @@ rounds=(4 8 12)
 measure() { # SIDE IMPL
     progress "$2: ${rounds[-1]} rounds"
     "$BIN/grow_hot" -lab "$lab" -impl "$2" -rounds "${rounds[-1]}" -memprofiles "$work/$1" >"$work/$1.txt" 2>"$work/err" || {
-        [[ $? == 2 ]] && misuse "lab $lab has no variant '$2'; bin/bench -list . names them all"
+        [[ $? == 2 ]] && misuse "lab $lab has no variant '$2'; there are: $(sed -n 's/.* has //p' "$work/err")"
         fail "$(tail -n 1 "$work/err")"
     }
     mv "$work/$1.${rounds[-1]}.pb.gz" "$work/$1.heap"

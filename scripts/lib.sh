@@ -76,13 +76,21 @@ bench_variant() { # IMPL [FLAG...]
     "$BIN/bench" -bench="^Benchmark$benchmark\$/^impl=$impl\$" "$@"
 }
 
+# Refuses a variant, naming those that there are: -list names benchmarks only, so each is run once.
+no_variant() { # IMPL
+    local names
+    names=$("$BIN/bench" -bench="^Benchmark$benchmark\$" -benchtime=1x 2>/dev/null |
+        sed -nE "s,^Benchmark$benchmark/impl=([[:alnum:]_]+).*,\1,p" | sort -u | paste -sd ' ')
+    misuse "lab $lab has no variant '$1'; there are: $names"
+}
+
 # Runs each variant once for one iteration, to the file: a misspelt AFTER or a variant that fails is found out before
 # anything is measured, and the machine is warm.
 check_variants() { # FILE
     local impl
     for impl in "$before" "$after"; do
         bench_variant "$impl" -benchtime=1x >"$1" 2>&1 && grep -q "^Benchmark$benchmark/" "$1" && continue
-        ! grep -q 'no benchmark matches' "$1" || misuse "lab $lab has no variant '$impl'; bin/bench -list . names them all"
+        ! grep -q 'no benchmark matches' "$1" || no_variant "$impl"
         fail "$BIN/bench failed on $impl: $(tail -n 1 "$1")"
     done
 }

@@ -20,7 +20,7 @@ make_work
 progress "profiling $impl for $PROFILE_SECONDS s"
 bench_variant "$impl" -benchtime="${BENCH_TIME:-0.1s}" >"$work/first.txt" 2>&1 ||
     fail "$BIN/bench failed on $impl: $(tail -n 1 "$work/first.txt")"
-ns=$(least_ns "$impl" "$work/first.txt") || misuse "lab $lab has no variant '$impl'"
+ns=$(least_ns "$impl" "$work/first.txt") || no_variant "$impl"
 capture "$side" "$impl" "$ns"
 clear_progress
 grep '^Benchmark' "$work/$side.txt"

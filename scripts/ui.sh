@@ -21,10 +21,11 @@ stop_viewers() {
     wait
 }
 
+declare -A takes=([PORT_CPU]="make run-cpu or make bench-cpu" [PORT_HEAP]="make run-mem or make bench-mem")
 titles=() ports=() files=()
 while (($#)); do
     check_port "$2" "$3"
-    [[ -s $4 ]] || fail "no profile $4"
+    [[ -s $4 ]] || fail "no profile $4${takes[$2]:+; ${takes[$2]} takes one}"
     [[ ${UI:-1} == 0 ]] || require_port "$2" "$3"
     titles+=("$1") ports+=("$3") files+=("$4")
     shift 4

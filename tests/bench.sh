@@ -117,6 +117,12 @@ exits "a time limit ends with 1" 1
 like "and names the benchmark" "$err" 'timed out after 1s \(-timeout\): BenchmarkFib/impl=recursive was running'
 holds "and still writes the profile" gzip -t "$tmp/ends/cpu"
 is "and nothing else" "$(ls -A "$tmp/ends")" cpu
+run "$bench" -bench Fib/impl=memo -benchtime 60s -timeout 1ns
+exits "so does one that ends before anything ran" 1
+like "and says that nothing did" "$err" '\(-timeout\): (no benchmark|BenchmarkFib[^ ]*) was running'
+run "$bench" -bench= -benchtime 1x
+exits "an empty -bench runs nothing, as in Go" 0
+like "and says what would" "$err" '^bench: nothing to run: choose benchmarks with -bench REGEXP'
 
 "$bench" -bench 'Fib/impl=(memo|iter)' -benchtime 1x >/dev/full 2>"$tmp/full.err"
 is "results that cannot be written end with 1" $? 1

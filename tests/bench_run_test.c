@@ -284,7 +284,8 @@ static void a_wrong_command_line_is_one_line(void **state)
         {"-bench . -run '['", "invalid regular expression for -run"},
         {"-list '*'", "invalid regular expression for -list"},
         {"-bench Nothing", "no benchmark matches -bench Nothing"},
-        {"-bench Sub/nothing", "no benchmark matches"},
+        {"-bench Sub/nothing", "no benchmark matches -bench Sub/nothing: -list . names all, "
+                               "without what stands behind a slash"},
         {"-bench . -benchtime 1", "-benchtime: expected a duration"},
         {"-bench . -benchtime 0s", "-benchtime: expected a duration"},
         {"-bench . -benchtime -1s", "-benchtime: expected a duration"},

@@ -93,7 +93,8 @@ misused "a time that is none" 2 '^compare: BENCH_TIME=long: expected a duration'
 AFTER=memory compare fib
 exits "an unknown variant" 2
 one_line "is refused in one line" "$err"
-like "and named" "$err" "^compare: lab fib has no variant 'memory'"
+is "and named, with those that there are" "$err" \
+    "compare: lab fib has no variant 'memory'; there are: iterative memo recursive"
 AFTER=recursive compare fib
 misused "a variant against itself" 2 "both 'recursive'"
 PROFILES=/dev/null/x compare fib

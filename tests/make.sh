@@ -63,7 +63,7 @@ exits "an unknown sanitizer is refused" 2
 like "and those there are are named" "$err" 'expected address, thread or undefined'
 remake pprof-cpu
 exits "pprof-cpu without a profile" 2
-like "says what is missing" "$err" 'no profile profiles/cpu/cpu.pprof'
+like "says what is missing" "$err" 'no profile profiles/cpu/cpu.pprof; make run-cpu or make bench-cpu takes one'
 
 # ---- install -------------------------------------------------------------------------------------------
 root=$tmp/root

@@ -87,7 +87,7 @@ else
     exits "what does not grow needs no cure" 1
     like "which is said" "$out" '^inconclusive: lru does not grow here'
     run env AFTER=fifo scripts/compare.sh cache
-    refused "a variant that there is not" 2 "lab cache has no variant 'fifo'"
+    refused "a variant that there is not" 2 "lab cache has no variant 'fifo'; there are: unbounded, lru or ttl"
 fi
 
 # ---- escape --------------------------------------------------------------------------------------------------------
