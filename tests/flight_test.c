@@ -1,4 +1,5 @@
 /* The flight recorder: what it keeps, snapshots while recording, its trigger, and a crash. */
+#include "prof/internal.h"
 #include "tests/trace_host.h"
 
 #include <errno.h>
@@ -289,9 +290,15 @@ static void test_a_tail(void **state)
     prof_flight_stop();
 }
 
+/* Once the main thread sleeps, which after a moment is in its wait for the tail. */
 static void *stop_soon(void *arg)
 {
-    trace_pause_ms(100);
+    struct prof_task task;
+    int tasks = prof_tasks_open();
+    do
+        trace_pause_ms(100);
+    while (prof_task_read(tasks, getpid(), &task) && task.state != 'S');
+    close(tasks);
     prof_flight_stop();
     return arg;
 }
@@ -382,7 +389,7 @@ static void test_the_trigger(void **state)
 static void test_fork(void **state)
 {
     (void)state;
-    trace_skip_if_no_fork();
+    trace_skip_if_no_fork_beside_threads();
     int status;
     begin(NULL);
     pid_t pid = fork();

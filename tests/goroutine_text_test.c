@@ -2,6 +2,7 @@
 #include "prof/pprof.h"
 #include "tests/sanitized.h"
 #include "tests/top.h"
+#include "tests/until_waiting.h"
 
 #include <pthread.h>
 #include <regex.h>
@@ -48,7 +49,7 @@ static void write_text(const char *name, int debug)
     pthread_mutex_lock(&gate);
     start_workers(threads);
     pthread_barrier_wait(&there);
-    usleep(100000);
+    until_waiting(WORKERS, PROF_WAIT_MUTEX);
     int rc = prof_write(name, fd, debug);
     pthread_mutex_unlock(&gate);
     for (int i = 0; i < WORKERS; i++)

@@ -30,6 +30,16 @@ static inline void trace_skip_if_no_fork(void)
     }
 }
 
+/* Where libprof's threads allocate beside the fork, and the child allocates and makes threads. */
+static inline void trace_skip_if_no_fork_beside_threads(void)
+{
+    trace_skip_if_no_fork();
+    if (ASAN) {
+        print_message("[  NOTE    ] the address sanitizer forks with its allocator's locks held\n");
+        skip();
+    }
+}
+
 /* A test that fails leaves nothing on for the next. */
 static inline int trace_all_off(void **state)
 {

@@ -247,7 +247,7 @@ static int child_of_a_recorded_process(void)
 static void test_fork(void **state)
 {
     (void)state;
-    trace_skip_if_no_fork();
+    trace_skip_if_no_fork_beside_threads();
     int status, fd = trace_file_new();
     trace_begin(fd, NULL);
     prof_region_begin(NULL, "the parent's");
