@@ -1,5 +1,5 @@
 # c-prof-labs: every step is a target; `make help` lists them.
-# Variables: CC, SAN=address|thread|undefined, WERROR=1, V=1, DEPS=0; those of the steps are listed by help.
+# Variables: CC, AR, OBJCOPY, SAN=address|thread|undefined, WERROR=1, V=1, DEPS=0; those of the steps are listed by help.
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -21,6 +21,12 @@ BIN := $(if $(SAN),$(B)/bin,bin)
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+# The binutils that go with the compiler: those of CC=aarch64-linux-gnu-gcc begin with its prefix. Else name them.
+cross := $(filter %-,$(patsubst %gcc,%,$(firstword $(subst gcc,gcc ,$(firstword $(CC))))))
+ifeq ($(origin AR),default)
+AR := $(cross)ar
+endif
+OBJCOPY ?= $(cross)objcopy
 OPT      ?= -O2
 CFLAGS_  := -std=gnu17 $(OPT) -g -fno-omit-frame-pointer -Wall -Wextra $(if $(WERROR),-Werror) \
             $(if $(SAN),-fsanitize=$(SAN)) -I. -D_GNU_SOURCE $(CFLAGS)
@@ -106,13 +112,13 @@ parts = $(filter %.o %.a %.so,$^)
 define archive
 	$(call say,AR,$@)
 	@mkdir -p $(@D)
-	$(Q)rm -f $@ && ar rcs $@ $(parts)
+	$(Q)rm -f $@ && $(AR) rcs $@ $(parts)
 endef
 # What starts by itself when it is preloaded has no place in a program that links libprof.a. The section: prof/twin.c.
 text := .text .text.unlikely .text.hot .text.startup .text.exit
 $(libprof): $(call obj,$(filter-out $(pre_src),$(prof_src))) $(B)/sources
 	$(archive)
-	$(Q)objcopy $(foreach s,$(text),--rename-section $s=prof_text) $@
+	$(Q)$(OBJCOPY) $(foreach s,$(text),--rename-section $s=prof_text) $@
 $(liblabs): $(call obj,$(labs_src)) $(B)/sources
 	$(archive)
 $(libbench): $(call obj,$(bench_src)) $(B)/sources

@@ -8,7 +8,7 @@ copy=$tmp/copy
 mkdir "$copy"
 cp -r Makefile prof labs bench cmd scripts profiles "$copy"
 # Flags of the make that runs this are not this make's.
-unset MAKEFLAGS MFLAGS MAKELEVEL CFLAGS LDFLAGS OPT CC WERROR V T BIN LIB
+unset MAKEFLAGS MFLAGS MAKELEVEL CFLAGS LDFLAGS OPT CC AR OBJCOPY WERROR V T BIN LIB
 remake() { # ARGUMENT...
     run make -C "$copy" --no-print-directory -j2 DEPS=0 OPT=-O0 "$@"
 }
@@ -64,6 +64,18 @@ like "and those there are are named" "$err" 'expected address, thread or undefin
 remake pprof-cpu
 exits "pprof-cpu without a profile" 2
 like "says what is missing" "$err" 'no profile profiles/cpu/cpu.pprof; make run-cpu or make bench-cpu takes one'
+
+# ---- another machine's tools ----------------------------------------------------------------------------
+tools() { # ARGUMENT...: the programs that would make the library
+    rm -f "$copy/build/plain/lib/libprof.a"
+    remake -n build/plain/lib/libprof.a "$@"
+    grep -oE '[^ ]*(ar rcs|objcopy --rename)' <<<"$out" | cut -d' ' -f1 | paste -sd' '
+}
+is "the usual binutils" "$(tools)" "ar objcopy"
+is "those of a cross compiler" "$(tools CC=aarch64-linux-gnu-gcc)" "aarch64-linux-gnu-ar aarch64-linux-gnu-objcopy"
+is "of one with a version" "$(tools CC=arm-linux-gnueabihf-gcc-12)" "arm-linux-gnueabihf-ar arm-linux-gnueabihf-objcopy"
+is "of another version" "$(tools CC=gcc-12)" "ar objcopy"
+is "those that are named" "$(tools CC=clang AR=llvm-ar OBJCOPY=llvm-objcopy)" "llvm-ar llvm-objcopy"
 
 # ---- install -------------------------------------------------------------------------------------------
 root=$tmp/root
