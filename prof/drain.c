@@ -4,11 +4,13 @@
  * current generation. About once a second a generation is closed and handed to the trace (trace.c,
  * which writes it out on this same thread) and to the flight recorder (flight.c, which keeps it).
  * Whoever needs everything that was recorded so far (a stop, a snapshot) makes such a pass on its
- * own thread. */
+ * own thread.
+ *
+ * Nothing here calls the host's malloc: a thread of the host's may hold its lock for long, or for
+ * ever at the end, and what it does meanwhile has to be recorded all the same. */
 #include "prof/trace_internal.h"
 
 #include <pthread.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 enum {
@@ -51,9 +53,11 @@ void prof_drain_wake(void)
 
 static struct prof_generation *new_generation(void)
 {
-    struct prof_generation *g = calloc(1, sizeof *g);
+    struct prof_arena memory = {0};
+    struct prof_generation *g = prof_arena_alloc(&memory, sizeof *g);
     if (!g)
         return NULL;
+    atomic_init(&g->memory.chunk, atomic_load(&memory.chunk));
     atomic_init(&g->users, 1);
     g->begin_ns = prof_now_ns();
     g->bytes = sizeof *g;
@@ -64,16 +68,9 @@ void prof_generation_release(struct prof_generation *g)
 {
     if (atomic_fetch_sub(&g->users, 1) > 1)
         return;
-    for (struct prof_block *b = g->blocks, *next; b; b = next) {
-        next = b->next;
-        free(b);
-    }
-    for (struct prof_switches *s = g->switches, *next; s; s = next) {
-        next = s->next;
-        free(s);
-    }
-    free(g->running);
-    free(g);
+    struct prof_arena memory = {0}; /* it lies in its own */
+    atomic_init(&memory.chunk, atomic_load(&g->memory.chunk));
+    prof_arena_drop(&memory);
 }
 
 /* ---- a pass ---------------------------------------------------------------------------------- */
@@ -89,7 +86,7 @@ static size_t count_events(const struct prof_slot *s, size_t n)
 static void add_block(struct prof_generation *g, const struct prof_ring *r,
                       const struct prof_slot *slots, size_t n)
 {
-    struct prof_block *b = malloc(sizeof *b + n * sizeof *slots);
+    struct prof_block *b = prof_arena_alloc(&g->memory, sizeof *b + n * sizeof *slots);
     uint64_t events = count_events(slots, n);
     if (!b) {
         g->dropped += events;
@@ -109,8 +106,8 @@ static bool room_to_copy(size_t nslots)
 {
     if (nslots <= copied_slots)
         return true;
-    free(copied);
-    copied = malloc(nslots * sizeof *copied);
+    prof_pages_free(copied, copied_slots * sizeof *copied);
+    copied = prof_pages_alloc(nslots * sizeof *copied);
     copied_slots = copied ? nslots : 0;
     return copied != NULL;
 }
@@ -119,7 +116,8 @@ static void add_switches(struct prof_generation *g)
 {
     size_t switches_bytes = batch.nswitches * sizeof batch.switches[0];
     size_t delays_bytes = batch.ndelays * sizeof batch.delays[0];
-    struct prof_switches *s = malloc(sizeof *s + switches_bytes + delays_bytes);
+    struct prof_switches *s =
+        prof_arena_alloc(&g->memory, sizeof *s + switches_bytes + delays_bytes);
     if (!s) {
         g->switches_lost += batch.nswitches;
         return;
@@ -150,7 +148,7 @@ static void read_switches(struct prof_generation *g, bool closing)
 /* Who runs all the time has no records in a generation. */
 static void note_running(struct prof_generation *g)
 {
-    g->running = malloc(RUNNING_MAX * sizeof *g->running);
+    g->running = prof_arena_alloc(&g->memory, RUNNING_MAX * sizeof *g->running);
     if (g->running)
         g->nrunning = prof_sched_running(g->running, RUNNING_MAX);
     if (g->nrunning > RUNNING_MAX)
@@ -295,8 +293,8 @@ static bool start_switches(const struct prof_trace_options *o)
     if (o->without & PROF_TRACE_SCHED || prof_sched_start() != 0)
         return false;
     batch = (struct prof_sched_batch){.max_switches = BATCH, .max_delays = BATCH};
-    batch.switches = malloc(BATCH * sizeof *batch.switches);
-    batch.delays = malloc(BATCH * sizeof *batch.delays);
+    batch.switches = prof_pages_alloc(BATCH * sizeof *batch.switches);
+    batch.delays = prof_pages_alloc(BATCH * sizeof *batch.delays);
     return true;
 }
 
@@ -332,11 +330,11 @@ static void stop_locked(void)
     if (has_switches)
         prof_sched_stop();
     has_switches = false;
-    free(batch.switches);
-    free(batch.delays);
+    prof_pages_free(batch.switches, BATCH * sizeof *batch.switches);
+    prof_pages_free(batch.delays, BATCH * sizeof *batch.delays);
     batch = (struct prof_sched_batch){0};
     prof_rings_release();
-    free(copied);
+    prof_pages_free(copied, copied_slots * sizeof *copied);
     copied = NULL;
     copied_slots = 0;
     prof_unlock(&prof_drain_lock);

@@ -341,6 +341,7 @@ struct prof_switches { /* what one reading of the kernel's records brought */
 /* The events of some time, at most about a second: what a chunk of the file is made of. */
 struct prof_generation {
     struct prof_generation *newer; /* in the flight recorder's store */
+    struct prof_arena memory; /* of all that is in it, and of itself */
     _Atomic int users;
     int64_t begin_ns, end_ns;
     size_t bytes; /* in memory */
