@@ -125,11 +125,27 @@ void prof_contention_stamp(const void *object, enum prof_wake how, bool all, str
 
 /* ---- condition variables --------------------------------------------------------------------- */
 
+static bool waits_locked(const struct prof_waiter *w, const void *object, const void *condition)
+{
+    return atomic_load_explicit(&w->object, memory_order_relaxed) == object &&
+           w->condition == condition;
+}
+
 static struct prof_waiter *first_locked(unsigned i, const void *object, const void *condition)
 {
     struct prof_waiter *w = lists[i].oldest;
-    while (w && (atomic_load_explicit(&w->object, memory_order_relaxed) != object ||
-                 w->condition != condition))
+    while (w && !waits_locked(w, object, condition))
+        w = w->next;
+    return w;
+}
+
+/* The oldest that waits for the condition variable itself, and has been chosen to be woken, or has
+ * not. */
+static struct prof_waiter *sleeper_locked(unsigned i, const void *condition, bool chosen)
+{
+    struct prof_waiter *w = lists[i].oldest;
+    while (w &&
+           (!waits_locked(w, condition, condition) || (w->stamp.how != PROF_WAKE_NONE) != chosen))
         w = w->next;
     return w;
 }
@@ -147,25 +163,39 @@ static bool lock_other(unsigned held, unsigned other)
 
 /* The oldest waiter for the condition variable waits for its mutex from now on. false: there is
  * none. */
-static bool wake_one(const void *condition, int64_t now_ns, const struct prof_stamp *stamp)
+static bool move_one(const void *condition, int64_t now_ns, const struct prof_stamp *stamp)
 {
     unsigned from = prof_contention_list(condition);
     prof_lock(&lists[from].lock);
-    struct prof_waiter *w = first_locked(from, condition, condition);
+    struct prof_waiter *w = sleeper_locked(from, condition, false);
     const void *mutex = w ? w->mutex : NULL;
     unsigned to = mutex ? prof_contention_list(mutex) : from;
     if (!lock_other(from, to))
-        w = first_locked(from, condition, condition);
+        w = sleeper_locked(from, condition, false);
     bool found = w && mutex && w->mutex == mutex;
     if (found) {
         remove_locked(from, w);
-        if (now_ns)
-            w->charged_ns = now_ns;
+        w->charged_ns = now_ns;
         w->stamp = *stamp;
         append_locked(to, w, mutex);
     }
     unlock_two(from, to);
     return found;
+}
+
+/* Where nobody is charged, the waiters stay where they are: their mutex' unlocks are not to find
+ * them. */
+static void stamp_sleepers(const void *condition, bool all, const struct prof_stamp *stamp)
+{
+    unsigned i = prof_contention_list(condition);
+    struct prof_waiter *w;
+    prof_lock(&lists[i].lock);
+    while ((w = sleeper_locked(i, condition, false))) {
+        w->stamp = *stamp;
+        if (!all)
+            break;
+    }
+    prof_unlock(&lists[i].lock);
 }
 
 void prof_contention_wake(const void *condition, bool all, struct prof_site site)
@@ -175,8 +205,11 @@ void prof_contention_wake(const void *condition, bool all, struct prof_site site
     prof_enter();
     int64_t now_ns = charging_ns();
     struct prof_stamp stamp = stamp_of(all ? PROF_WAKE_BROADCAST : PROF_WAKE_SIGNAL, site);
-    while (wake_one(condition, now_ns, &stamp) && all)
-        ;
+    if (now_ns)
+        while (move_one(condition, now_ns, &stamp) && all)
+            ;
+    else if (stamp.how)
+        stamp_sleepers(condition, all, &stamp);
     prof_leave();
 }
 
@@ -185,13 +218,17 @@ void prof_contention_wake(const void *condition, bool all, struct prof_site site
 static void give_turn_back_locked(unsigned from, struct prof_waiter *w)
 {
     unsigned to = prof_contention_list(w->mutex);
-    struct prof_waiter *other = first_locked(to, w->mutex, w->condition);
+    struct prof_waiter *moved = NULL, *other = sleeper_locked(from, w->condition, true);
+    if (!other)
+        other = moved = first_locked(to, w->mutex, w->condition);
     if (!other)
         return;
-    remove_locked(to, other);
     w->stamp = other->stamp;
     other->stamp = (struct prof_stamp){0};
-    append_locked(from, other, w->condition);
+    if (moved) {
+        remove_locked(to, moved);
+        append_locked(from, moved, w->condition);
+    }
 }
 
 /* The same for a semaphore: this waiter took what was meant for that one. */
@@ -217,7 +254,7 @@ void prof_contention_leave(struct prof_waiter *w, bool woken)
         bool there = atomic_load_explicit(&w->object, memory_order_relaxed) == object;
         if (there) {
             remove_locked(i, w);
-            if (woken && w->condition == object)
+            if (woken && w->condition == object && w->stamp.how == PROF_WAKE_NONE)
                 give_turn_back_locked(i, w);
             else if (w->stamp.how == PROF_WAKE_NONE)
                 take_post_locked(i, object, w);

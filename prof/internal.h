@@ -27,6 +27,9 @@ enum { PROF_MAX_FRAMES = 128 };
  * return address, returns to: a hook passes __builtin_return_address(0) and so starts at its caller. NULL: at
  * prof_stack's caller. Takes no lock, allocates nothing, async-signal-safe. */
 int prof_stack(uintptr_t *pcs, int max, const void *from);
+/* The same, beginning at the caller of a function that is still running: its frame is of two words, its caller's frame
+ * pointer and its return address. */
+int prof_stack_of(const uintptr_t *frame, uintptr_t *pcs, int max);
 /* The stack that a signal interrupted; ucontext is the handler's third argument. Async-signal-safe. */
 int prof_stack_signal(uintptr_t *pcs, int max, const void *ucontext);
 

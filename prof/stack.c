@@ -54,20 +54,35 @@ static int walk_by_rules(uintptr_t *pcs, int max, struct prof_registers r, uintp
     return 0;
 }
 
-__attribute__((noinline)) int prof_stack(uintptr_t *pcs, int max, const void *from)
+/* A frame in the classic layout: the caller's frame pointer, the return address, the caller's
+ * stack. */
+static struct prof_registers caller_of(const uintptr_t *frame)
 {
-    /* Asking for its address makes this a frame in the classic layout: the caller's frame pointer,
-     * the return address, the caller's stack. */
-    const uintptr_t *frame = __builtin_frame_address(0);
-    struct prof_registers caller = {
+    return (struct prof_registers){
         .pc = frame[1] - 1, .sp = (uintptr_t)(frame + 2), .fp = frame[0]};
-    uintptr_t back = (uintptr_t)(from ? from : __builtin_return_address(0));
-    int n = walk_by_rules(pcs, max, caller, back - 1);
+}
+
+/* What the walk by rules could not do, libgcc does from its own frame on, to the one of `back`. */
+static int walk_from(const uintptr_t *frame, uintptr_t *pcs, int max, uintptr_t back)
+{
+    int n = walk_by_rules(pcs, max, caller_of(frame), back - 1);
     if (n == 0)
         n = walk_with_libgcc(pcs, max, back);
     if (n == 0) /* the walk did not get that far: one frame is better than none */
         pcs[n++] = back - 1;
     return prof_twin_skip(pcs, n);
+}
+
+int prof_stack_of(const uintptr_t *frame, uintptr_t *pcs, int max)
+{
+    return walk_from(frame, pcs, max, frame[1]);
+}
+
+__attribute__((noinline)) int prof_stack(uintptr_t *pcs, int max, const void *from)
+{
+    /* Asking for its address makes this such a frame. */
+    const uintptr_t *frame = __builtin_frame_address(0);
+    return walk_from(frame, pcs, max, (uintptr_t)(from ? from : __builtin_return_address(0)));
 }
 
 static struct prof_registers interrupted(const ucontext_t *uc)

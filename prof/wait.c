@@ -32,12 +32,6 @@ const char *prof_wait_name(int kind)
     return kind < 0 || kind >= (int)(sizeof names / sizeof names[0]) ? "" : names[kind];
 }
 
-int prof_site_stack(struct prof_site site, uintptr_t *pcs, int max)
-{
-    pcs[0] = (uintptr_t)site.here;
-    return 1 + prof_stack(pcs + 1, max - 1, site.from);
-}
-
 /* ---- begin and end --------------------------------------------------------------------------- */
 
 static void set_state(struct prof_thread *t, int kind, const void *object, int64_t since_ns)
@@ -64,6 +58,15 @@ static uintptr_t hook_frame(uintptr_t frame, const void *from)
         frame = words[0];
     }
     return 0;
+}
+
+/* From the hook's frame on, so that our own frames between it and here need no walk. */
+int prof_site_stack(struct prof_site site, uintptr_t *pcs, int max)
+{
+    uintptr_t frame = hook_frame((uintptr_t)__builtin_frame_address(0), site.from);
+    pcs[0] = (uintptr_t)site.here;
+    return 1 + (frame ? prof_stack_of((const uintptr_t *)frame, pcs + 1, max - 1) /* NOLINT */
+                      : prof_stack(pcs + 1, max - 1, site.from));
 }
 
 static void set_place(struct prof_thread *t, struct prof_site site)
@@ -165,10 +168,21 @@ static void leave(struct prof_waiting *w, struct prof_thread *t)
  */
 enum { WAIT_NS_MIN = 20000 };
 
+/* A thread is mostly woken from one place. */
 static struct prof_bucket *stamp_stack(const struct prof_stamp *s)
 {
+    static __thread struct {
+        const void *here, *from;
+        struct prof_bucket *stack;
+    } last __attribute__((tls_model("initial-exec")));
     const uintptr_t pcs[] = {(uintptr_t)s->here, (uintptr_t)s->from - 1};
-    return s->from ? prof_trace_stack(pcs, 2) : NULL;
+    if (!s->from || (last.from == s->from && last.here == s->here))
+        return s->from ? last.stack : NULL;
+    struct prof_bucket *stack = prof_trace_stack(pcs, 2);
+    last.here = s->here;
+    last.from = s->from;
+    last.stack = stack;
+    return stack;
 }
 
 /* false: it is not to be told. */
@@ -177,7 +191,6 @@ static bool end_event(struct prof_waiting *w)
     struct prof_wait_event *e = &w->event;
     const struct prof_stamp *s = &w->t->waiter.stamp;
     bool lock = w->kind == PROF_WAIT_MUTEX || w->kind == PROF_WAIT_RWLOCK;
-    e->end = prof_ticks();
     if (w->listed && s->how && lock && !e->holder)
         e->holder = s->tid;
     if (w->listed && s->how && !w->timed_out) {
@@ -193,12 +206,12 @@ static bool end_event(struct prof_waiting *w)
 }
 
 /* Ticks cost half of what the clock does. */
-static int64_t waited(const struct prof_waiting *w, bool sampled)
+static int64_t waited(const struct prof_waiting *w, bool sampled, bool traced)
 {
     if (!sampled && !atomic_load_explicit(&prof_sched_active, memory_order_relaxed))
         return 0;
-    return !sampled && w->event.begin > NOT_YET
-               ? prof_ticks_length_ns(prof_ticks() - w->event.begin)
+    return !sampled && traced && w->event.begin > NOT_YET
+               ? prof_ticks_length_ns(w->event.end - w->event.begin)
                : prof_now_ns() - w->since_ns;
 }
 
@@ -210,10 +223,13 @@ void prof_wait_end(struct prof_waiting *w)
     int saved = errno;
     prof_enter();
     bool sampled = w->record_from_ns != INT64_MAX;
-    int64_t waited_ns = waited(w, sampled);
+    bool traced = w->event.begin && prof_trace_wants(wanted_kind(w->kind));
+    if (traced)
+        w->event.end = prof_ticks();
+    int64_t waited_ns = waited(w, sampled, traced);
     leave(w, t);
     prof_sched_waited(waited_ns);
-    bool traced = w->event.begin && prof_trace_wants(wanted_kind(w->kind)) && end_event(w);
+    traced = traced && end_event(w);
     if (sampled && waited_ns >= w->record_from_ns) {
         if (w->npcs == 0)
             w->npcs = prof_site_stack(w->site, w->pcs, PROF_MAX_FRAMES);
