@@ -292,6 +292,7 @@ static bool start_switches(const struct prof_trace_options *o)
 {
     if (o->without & PROF_TRACE_SCHED || prof_sched_start() != 0)
         return false;
+    switches_told = prof_sched_lost(); /* by the recordings before */
     batch = (struct prof_sched_batch){.max_switches = BATCH, .max_delays = BATCH};
     batch.switches = prof_pages_alloc(BATCH * sizeof *batch.switches);
     batch.delays = prof_pages_alloc(BATCH * sizeof *batch.delays);

@@ -21,7 +21,8 @@
 enum {
     RING_BYTES_MAX = 512 << 10, /* what perf_event_mlock_kb allows everybody for one CPU */
     RING_BYTES_MIN = 16 << 10,
-    RINGS_BYTES = 16 << 20, /* for all CPUs */
+    EVERYBODY_BYTES_MAX = 2 << 20, /* 600,000 switches a second, whosever they are */
+    RINGS_BYTES = 16 << 20,        /* for all CPUs */
     OWN_MAX = 1024,
     OWN_PRICE_NS = 10 * 1000 * 1000,
     OWN_DEBT_NS = 500 * 1000 * 1000,
@@ -175,24 +176,31 @@ static int open_rings_of(pid_t tid, size_t bytes)
     return err == -ENODEV && sched.nrings ? 0 : err; /* -ENODEV: the CPU is switched off */
 }
 
+/* A power of two. */
+static size_t bytes_each(size_t max)
+{
+    while (max > RING_BYTES_MIN && max * (size_t)sched.ncpus > RINGS_BYTES)
+        max /= 2;
+    return max;
+}
+
 /* For everybody, or else for the calling thread, to be shared by all others. With very many CPUs
  * there is a small ring for each, which what others do might fill. */
 static int open_rings(void)
 {
     long cpus = sysconf(_SC_NPROCESSORS_CONF);
-    size_t bytes = RING_BYTES_MAX;
+    size_t bytes;
 
     sched.ncpus = cpus > 0 ? (int)cpus : 1;
     sched.ring = prof_pages_alloc((size_t)sched.ncpus * sizeof *sched.ring);
     if (!sched.ring)
         return -ENOMEM;
-    while (bytes > RING_BYTES_MIN && bytes * (size_t)sched.ncpus > RINGS_BYTES)
-        bytes /= 2;
-    sched.everybody = bytes == RING_BYTES_MAX && open_rings_of(PROF_SWITCH_EVERYBODY, bytes) == 0;
+    bytes = bytes_each(EVERYBODY_BYTES_MAX);
+    sched.everybody = bytes >= RING_BYTES_MAX && open_rings_of(PROF_SWITCH_EVERYBODY, bytes) == 0;
     if (sched.everybody)
         return 0;
     close_rings(true);
-    return open_rings_of(0, bytes);
+    return open_rings_of(0, bytes_each(RING_BYTES_MAX));
 }
 
 static int open_events_of(pid_t tid)
