@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 enum {
-    READ_BYTES = 256 * 1024,
+    READ_BYTES = 64 * 1024,
     LINE_LIMIT_BYTES = 64 * 1024, // a longer line is an error
     SLACK_BYTES = 8               // fields are read in words, past the end of a line
 };
