@@ -165,7 +165,8 @@ int main(void)
         cmocka_unit_test(test_profilers_get_along),
     };
     if (TSAN) {
-        puts("1..1\nok 1 # SKIP gc_trace: this sanitizer hands signals on too late to stop a thread");
+        puts("1..1\nok 1 # SKIP gc_trace: this sanitizer hands signals on too late to stop a "
+             "thread");
         return 0;
     }
     gc_start(&often);
