@@ -2,6 +2,7 @@
  * and what they got back. The counterpart of malloc.c's hooks, and as cheap: three additions a
  * block, a stack for the few that are sampled. */
 #include "prof/internal.h"
+#include "prof/thread.h"
 
 /* The owner alone writes, so a plain load and store do; others may read at any time. */
 static uint64_t bump(_Atomic uint64_t *counter, uint64_t by)

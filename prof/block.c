@@ -2,6 +2,7 @@
  *
  * As in Go's runtime/mprof.go a wait as long as the rate is always recorded; a shorter one with
  * probability waited / rate, and then stands for rate / waited waits of its kind. */
+#include "prof/thread.h"
 #include "prof/wait.h"
 
 #include <math.h>

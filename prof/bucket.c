@@ -5,6 +5,7 @@
  * further, larger segment. Two threads that meet exactly while a segment is being added may each
  * make a bucket for one stack; both count, and a viewer adds them up. */
 #include "prof/internal.h"
+#include "prof/thread.h"
 
 #include <string.h>
 

@@ -8,6 +8,7 @@
  *
  * A list's lock is held for a few instructions and only by threads that are marked as being inside
  * libprof, so no hook of a signal handler can meet it. */
+#include "prof/thread.h"
 #include "prof/wait.h"
 
 #include <string.h>

@@ -7,6 +7,7 @@
  * counted fairly, too. What a thread still owes when it ends is cpu_owed.c's business. Where the
  * kernel refuses a timer (its pending-signal limit), the process-wide ITIMER_PROF serves. */
 #include "prof/cpu.h"
+#include "prof/thread.h"
 #include "prof/trace_internal.h"
 
 #include <errno.h>

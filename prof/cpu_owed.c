@@ -6,6 +6,7 @@
  * where these are too few, to its start routine first, and when the profile is written, to the
  * stacks of threads of its kind. */
 #include "prof/cpu.h"
+#include "prof/thread.h"
 
 #include <string.h>
 #include <sys/auxv.h>

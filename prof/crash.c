@@ -7,6 +7,7 @@
  * over that its parent's threads held. It writes the snapshot twice: first with module and offset
  * for each frame, which needs next to nothing, then with names; an alarm ends it if a lock of
  * libc's keeps it. The parent waits for it and then lets happen what would have happened. */
+#include "prof/thread.h"
 #include "prof/trace_internal.h"
 
 #include <errno.h>

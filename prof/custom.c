@@ -7,6 +7,7 @@
  * 3, 6.4, algorithm R). Profiles are never taken back, for a reader may be looking at one. Entered
  * through prof_custom_*, read through profile.c. */
 #include "prof/internal.h"
+#include "prof/thread.h"
 
 #include <errno.h>
 #include <stdlib.h>

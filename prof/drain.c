@@ -8,6 +8,7 @@
  *
  * Nothing here calls the host's malloc: a thread of the host's may hold its lock for long, or for
  * ever at the end, and what it does meanwhile has to be recorded all the same. */
+#include "prof/thread.h"
 #include "prof/trace_internal.h"
 
 #include <pthread.h>

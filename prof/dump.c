@@ -10,6 +10,7 @@
  * Entered through prof_dump_take from goroutine.c, and through prof_dump_answer from the handler.
  */
 #include "prof/internal.h"
+#include "prof/thread.h"
 #include "prof/twin.h"
 
 #include <errno.h>

@@ -4,6 +4,7 @@
  * demand of it beyond its schema is kept here: ids count from 1, the string table starts with "",
  * no value is negative, samples without a value are left out. Entered through prof_encode_proto. */
 #include "prof/internal.h"
+#include "prof/thread.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -252,7 +253,8 @@ static void put_comments(struct encoder *e)
 {
     struct prof_drops d;
     prof_drops(&d);
-    put_comment(e, d.cpu_samples, "CPU samples without a stack (no memory, or a thread that blocks SIGPROF)");
+    put_comment(e, d.cpu_samples,
+                "CPU samples without a stack (no memory, or a thread that blocks SIGPROF)");
     put_comment(e, d.cpu_timers,
                 "CPU timers (these threads are not in CPU profiles; see ulimit -i)");
     put_comment(e, d.heap_samples, "heap samples (no memory)");
@@ -278,7 +280,8 @@ static void put_all(struct encoder *e, const struct prof_snapshot *s)
         prof_wire_string(&e->wire, PROFILE_STRING_TABLE, e->strings.strings[i]);
 }
 
-int prof_encode_symbolized(const struct prof_snapshot *s, const struct prof_symbols *symbols, int fd)
+int prof_encode_symbolized(const struct prof_snapshot *s, const struct prof_symbols *symbols,
+                           int fd)
 {
     struct encoder e = {.symbols = *symbols};
     int err = prof_wire_open_gzip(&e.wire, fd);

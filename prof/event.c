@@ -4,6 +4,7 @@
  * (ring.c). Names become numbers on the way (names.c), found by their address in a small table of
  * the thread's own and then compared, so that a name may live anywhere. A region is one event, at
  * its end; until then it stands in the ring's list of open regions. */
+#include "prof/thread.h"
 #include "prof/trace_internal.h"
 
 #include <errno.h>

@@ -5,6 +5,7 @@
  * old enough, or when there are too many bytes. A snapshot takes a use of each generation, so that
  * recording goes on, and dropping too, while it is encoded; the newest are encoded first, so that
  * what does not fit any more is what is oldest. */
+#include "prof/thread.h"
 #include "prof/trace_internal.h"
 
 #include <errno.h>

@@ -12,6 +12,7 @@
  *
  * dump.c takes the stacks. Entered through profile.c. */
 #include "prof/internal.h"
+#include "prof/thread.h"
 
 #include <errno.h>
 #include <inttypes.h>

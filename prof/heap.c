@@ -7,6 +7,7 @@
  * are kept per stack, size class and rate, and are scaled one by one before anything is added up.
  */
 #include "prof/memory.h"
+#include "prof/thread.h"
 
 #include <errno.h>
 #include <math.h>

@@ -4,6 +4,7 @@
  * trace is recorded. Only when it has taken long is a stack worth its price. No state is kept for
  * the profiles of waits: these calls show where a thread is by themselves, and the kernel restarts
  * them after a signal. */
+#include "prof/thread.h"
 #include "prof/wait.h"
 
 PROF_HOOK_FILE(io);

@@ -3,6 +3,7 @@
  * values without end (a request id) cost a known amount of memory and are then refused and counted.
  */
 #include "prof/internal.h"
+#include "prof/thread.h"
 
 #include <errno.h>
 #include <string.h>

@@ -5,6 +5,7 @@
  * that from a small static block that is never given back. After that the cost of a call is one
  * indirect jump, three additions and, on free, one load of the filter. */
 #include "prof/memory.h"
+#include "prof/thread.h"
 
 #include <dlfcn.h>
 #include <errno.h>

@@ -7,6 +7,7 @@
  * module as the malloc in use. The kernel says what the whole process has. Entered through
  * prof_memstats, and through prof_memstats_put for the text of a heap profile. */
 #include "prof/memory.h"
+#include "prof/thread.h"
 
 #include <dlfcn.h>
 #include <errno.h>

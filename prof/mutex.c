@@ -8,6 +8,7 @@
  * What is read here of a mutex's inside are fields that glibc publishes in its headers for static
  * initialization and that every NPTL has had. A wrong guess would cost accuracy, never a result.
  * pthread_mutex_trylock never waits and needs no hook. */
+#include "prof/thread.h"
 #include "prof/wait.h"
 
 #include <sys/single_threaded.h>

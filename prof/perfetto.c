@@ -5,6 +5,7 @@
  * ring is one packet or several: a region or a wait is a beginning and an end, and the end of a
  * wait brings an instant on the track of who ended it, with a flow from there. */
 #include "prof/perfetto.h"
+#include "prof/thread.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -2,6 +2,7 @@
  *
  * A track's uuid is made of the process' id and the thread's, so that chunks agree on it. */
 #include "prof/perfetto.h"
+#include "prof/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>

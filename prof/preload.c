@@ -17,6 +17,7 @@
  * empty CPU profile; what it has allocated it has from its parent. Entered through a constructor,
  * before main, and through fork. */
 #include "prof/preload.h"
+#include "prof/thread.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -10,6 +10,7 @@
  * in malloc. So it happens in private memory and on a stack of its own, not at all while the thread
  * is inside libprof, and with a time limit: a process that is to end, ends. */
 #include "prof/preload.h"
+#include "prof/thread.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -10,6 +10,7 @@
 #include "prof/preload.h"
 
 #include "prof/http.h"
+#include "prof/thread.h"
 
 #include <dlfcn.h>
 #include <errno.h>

@@ -10,6 +10,7 @@
  * CPU time and threads. So SIGPROF stays open when they do, and reads as blocked, unless the
  * program handles SIGPROF itself. */
 #include "prof/preload.h"
+#include "prof/thread.h"
 
 #include <dlfcn.h>
 #include <errno.h>

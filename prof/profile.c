@@ -4,6 +4,7 @@
  * make a delta; encode.c and text.c write one. Entered through prof_write, prof_count,
  * prof_snapshot_*. */
 #include "prof/internal.h"
+#include "prof/thread.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -11,6 +11,7 @@
  * pages are given back, but not the addresses, because a writer that was late may still be at work.
  * A recording has a number, its epoch, which is also the gate that the API looks at; a ring whose
  * epoch is another's is set up anew by its owner. */
+#include "prof/thread.h"
 #include "prof/trace_internal.h"
 
 #include <errno.h>

@@ -4,6 +4,7 @@
  * programs give threads stacks of 64 KB; coroutines have less. Where there is too little, the work
  * goes to a thread of its own for as long as it takes. Entered through prof_with_room. */
 #include "prof/internal.h"
+#include "prof/thread.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -1,6 +1,7 @@
 /* Hooks of pthread_rwlock_*: as mutex.c, with two ways to hold the lock.
  *
  * What readers cause is charged to the last of them: only its unlock lets a writer in. */
+#include "prof/thread.h"
 #include "prof/wait.h"
 
 PROF_HOOK_FILE(rwlock);

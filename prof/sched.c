@@ -11,6 +11,7 @@
  * Entered from trace.c: start, then read again and again by one thread, then stop. */
 #include "prof/sched.h"
 #include "prof/switch_ring.h"
+#include "prof/thread.h"
 
 #include <errno.h>
 #include <stdlib.h>

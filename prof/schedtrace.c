@@ -7,6 +7,7 @@
  * before, from the kernel's sums; mutex, cond and so on how many wait in such a hooked call at this
  * moment. A thread of libprof's of its own does it, at about 3 us for each thread and line. */
 #include "prof/sched.h"
+#include "prof/thread.h"
 #include "prof/trace_internal.h"
 
 #include <stdlib.h>

@@ -6,6 +6,7 @@
  * call frame information that every distribution's binaries carry, so host code needs no frame
  * pointers, and with glibc 2.35 or newer both find it through _dl_find_object, which takes no lock,
  * not even while this very thread is inside dlopen. */
+#include "prof/thread.h"
 #include "prof/twin.h"
 #include "prof/unwind.h"
 

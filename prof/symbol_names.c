@@ -1,5 +1,7 @@
-/* Names for addresses, for those who are outside libprof: the endpoint that pprof asks for symbols. */
+/* Names for addresses, for those who are outside libprof: the endpoint that pprof asks for symbols.
+ */
 #include "prof/internal.h"
+#include "prof/thread.h"
 
 int prof_symbol_names(const uintptr_t *pcs, size_t n,
                       void (*found)(uintptr_t pc, const char *name, void *arg), void *arg)

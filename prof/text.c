@@ -7,6 +7,7 @@
  * end stands what Go has no need of: where the files are mapped, without which position-independent
  * code cannot be found again. Entered through prof_encode_text. */
 #include "prof/memory.h"
+#include "prof/thread.h"
 
 #include <errno.h>
 #include <inttypes.h>

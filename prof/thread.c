@@ -5,8 +5,9 @@
  * a thread that came another way (a raw clone, or before libprof was loaded) is registered by its
  * first hook, or found in /proc when a CPU profile starts. A pthread key's destructor gives the
  * slot back. Slots are recycled and never freed, so the list can be walked without a lock. */
-#include "prof/wait.h"
+#include "prof/thread.h"
 #include "prof/twin.h"
+#include "prof/wait.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -287,7 +288,8 @@ PROF_API int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 
 /* ---- threads of libprof's own ---------------------------------------------------------------- */
 
-/* They take none of the program's signals. SIGPROF stays open, or they would be missing in profiles. */
+/* They take none of the program's signals. SIGPROF stays open, or they would be missing in
+ * profiles. */
 int prof_own_thread(unsigned long *thread, const char *name, void *(*fn)(void *), void *arg)
 {
     sigset_t all, old;

@@ -7,6 +7,7 @@
  * pthread_create have no creator that could be known; those that live are listed without a stack.
  * The pthread_create hook in thread.c records. */
 #include "prof/internal.h"
+#include "prof/thread.h"
 
 #include <sys/auxv.h>
 #include <unistd.h>

@@ -4,6 +4,7 @@
  * The drain thread encodes and writes; while a slow descriptor keeps it, the rings fill up, and
  * then drop. The drain thread of a flight recorder that was there before may have other descriptors
  * than who starts the trace (preload_serve.c), so a thread of the trace's own writes then. */
+#include "prof/thread.h"
 #include "prof/trace_internal.h"
 
 #include <errno.h>

@@ -11,6 +11,7 @@
 #include "prof/internal.h"
 #include "prof/sched.h"
 #include "prof/trace.h"
+#include "prof/thread.h"
 
 #include <string.h>
 #if defined(__x86_64__)

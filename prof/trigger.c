@@ -3,6 +3,7 @@
  * A thread that finds itself slow must not become slower: it only leaves a note of what it saw, and
  * wakes a thread of libprof's, which calls the program's function. What is slow while that runs, or
  * too soon after it, is not noted. */
+#include "prof/thread.h"
 #include "prof/trace_internal.h"
 
 #include <errno.h>

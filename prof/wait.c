@@ -7,6 +7,7 @@
 #include "prof/wait.h"
 
 #include "prof/sched.h"
+#include "prof/thread.h"
 
 #include <ucontext.h>
 

@@ -1,5 +1,6 @@
 /* The goroutine profile: every thread is there with its stack, and none has noticed. */
 #include "prof/internal.h"
+#include "prof/thread.h"
 #include "tests/sanitized.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* What a host program does while it is profiled goes on as if it were not: children, other
  * programs, libraries and threads that come and go, memory that ends. */
+#include "prof/thread.h"
 #include "tests/host.h"
 
 #include <dlfcn.h>

@@ -1,6 +1,7 @@
 /* Labels: on which samples they end up, how they are inherited, what is refused, and that pprof's
  * -tags, -tagfocus and -tagignore read them. */
 #include "prof/internal.h"
+#include "prof/thread.h"
 #include "tests/sanitized.h"
 #include "tests/top.h"
 

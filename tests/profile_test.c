@@ -1,6 +1,7 @@
 /* The named profiles: snapshots, deltas, and both forms they are written in. The sources here are
  * the test's own, so that every value is known. */
 #include "prof/internal.h"
+#include "prof/thread.h"
 #include "tests/proto.h"
 
 #include <errno.h>

@@ -3,6 +3,7 @@
  * they are refused. All of it as an ordinary user may do it, and as the privileged do. Nothing here
  * depends on how long anything takes: what is compared is what the kernel says of the same run. */
 #include "prof/sched.h"
+#include "prof/thread.h"
 #include "tests/host.h"
 
 #include <errno.h>

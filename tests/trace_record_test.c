@@ -1,5 +1,6 @@
 /* What a trace says of a program that is known: its regions, tasks, logs and counters, its threads
  * and collections, and for every wait who held the lock and who ended it. */
+#include "prof/thread.h"
 #include "prof/trace_internal.h"
 #include "tests/trace_host.h"
 #include "tests/until_waiting.h"

@@ -5,6 +5,7 @@
  * run_delay, its counts of switches. So a loaded machine makes other numbers, on both sides. */
 #include "cmd/trace/model.h"
 #include "prof/sched.h"
+#include "prof/thread.h"
 #include "prof/trace.h"
 #include "tests/host.h"
 

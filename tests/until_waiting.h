@@ -3,6 +3,7 @@
 #define TESTS_UNTIL_WAITING_H
 
 #include "prof/internal.h"
+#include "prof/thread.h"
 
 #include <sched.h>
 #include <unistd.h>

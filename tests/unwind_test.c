@@ -1,5 +1,6 @@
 /* The walk by rules finds the very stack that libgcc finds, wherever a signal interrupts the
  * program. */
+#include "prof/thread.h"
 #include "prof/unwind.h"
 #include "tests/sanitized.h"
 

@@ -3,6 +3,7 @@
  * for what. */
 #include "prof/internal.h"
 #include "prof/pprof.h"
+#include "prof/thread.h"
 
 #include <poll.h>
 #include <pthread.h>
