@@ -93,8 +93,8 @@ enum { PROF_HTTP_NOT_MINE = -1 };
 
 /* Call it first in the daemon's access handler, with the handler's own arguments; `request` is its
  * con_cls, which must be left alone when the request is ours. PROF_HTTP_NOT_MINE: another path than
- * /debug/pprof and /debug/trace/snapshot; nothing was touched. Else the handler must return what this returned, an enum
- * MHD_Result. */
+ * /debug/pprof and /debug/trace/snapshot; nothing was touched. Else the handler must return what
+ * this returned, an enum MHD_Result. */
 PROF_API int prof_http_handle(struct prof_http *http, struct MHD_Connection *connection,
                               const char *url, const char *method, const char *upload_data,
                               size_t *upload_data_size, void **request);

@@ -10,8 +10,8 @@
 
 #include "prof/internal.h"
 #include "prof/sched.h"
-#include "prof/trace.h"
 #include "prof/thread.h"
+#include "prof/trace.h"
 
 #include <string.h>
 #if defined(__x86_64__)
@@ -342,7 +342,7 @@ struct prof_switches { /* what one reading of the kernel's records brought */
 /* The events of some time, at most about a second: what a chunk of the file is made of. */
 struct prof_generation {
     struct prof_generation *newer; /* in the flight recorder's store */
-    struct prof_arena memory; /* of all that is in it, and of itself */
+    struct prof_arena memory;      /* of all that is in it, and of itself */
     _Atomic int users;
     int64_t begin_ns, end_ns;
     size_t bytes; /* in memory */
