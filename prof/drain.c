@@ -54,7 +54,7 @@ void prof_drain_wake(void)
 
 static struct prof_generation *new_generation(void)
 {
-    struct prof_arena memory = {0};
+    struct prof_arena memory = {NULL};
     struct prof_generation *g = prof_arena_alloc(&memory, sizeof *g);
     if (!g)
         return NULL;
@@ -69,7 +69,7 @@ void prof_generation_release(struct prof_generation *g)
 {
     if (atomic_fetch_sub(&g->users, 1) > 1)
         return;
-    struct prof_arena memory = {0}; /* it lies in its own */
+    struct prof_arena memory = {NULL}; /* it lies in its own */
     atomic_init(&memory.chunk, atomic_load(&g->memory.chunk));
     prof_arena_drop(&memory);
 }

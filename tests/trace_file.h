@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TF_START_NS INT64_C(1000000000000)
+#define TF_START_NS       INT64_C(1000000000000)
 #define TF_BOOT_OFFSET_NS INT64_C(5000000000) /* CLOCK_BOOTTIME is ahead by this */
-#define TF_WALL_NS INT64_C(1700000000000000000)
+#define TF_WALL_NS        INT64_C(1700000000000000000)
 
 enum { TF_STRINGS = 256 };
 
