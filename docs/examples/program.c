@@ -1,5 +1,4 @@
-/* A program with everything built in: endpoints while it runs, a CPU profile of one part, a heap
- * profile at the end. */
+/* A program with everything built in: endpoints while it runs, a CPU profile of one part, a heap profile at the end. */
 #include "prof/http.h"
 
 #include <fcntl.h>
@@ -47,8 +46,7 @@ int main(void)
 {
     struct prof_http *http;
 
-    /* A small program: sample more often than once in 512 KiB. Before the first allocation that
-     * matters. */
+    /* A small program: sample more often than once in 512 KiB. Before the first allocation that matters. */
     prof_set_heap_rate(16 * 1024);
     /* NULL: the address and the password come from the environment, else 127.0.0.1:6060. */
     if (prof_http_start(NULL, &http) != 0)
