@@ -189,13 +189,13 @@ static bool move_one(const void *condition, int64_t now_ns, const struct prof_st
 static void stamp_sleepers(const void *condition, bool all, const struct prof_stamp *stamp)
 {
     unsigned i = prof_contention_list(condition);
-    struct prof_waiter *w;
+    bool goes_on = true;
     prof_lock(&lists[i].lock);
-    while ((w = sleeper_locked(i, condition, false))) {
-        w->stamp = *stamp;
-        if (!all)
-            break;
-    }
+    for (struct prof_waiter *w = lists[i].oldest; w && goes_on; w = w->next)
+        if (waits_locked(w, condition, condition) && w->stamp.how == PROF_WAKE_NONE) {
+            w->stamp = *stamp;
+            goes_on = all;
+        }
     prof_unlock(&lists[i].lock);
 }
 
