@@ -174,8 +174,9 @@ static bool drain(struct server *s, int signal_fd)
     server_refuse(s);
     slow_stop();
     prof_http_stop(s->pprof);
-    if (server_in_flight())
-        printf("stopping, requests in flight: %d\n", server_in_flight());
+    int in_flight = server_in_flight();
+    if (in_flight > 0)
+        printf("stopping, requests in flight: %d\n", in_flight);
     fflush(stdout);
     while (server_in_flight()) {
         eventfd_t ended;
