@@ -24,6 +24,7 @@ struct http_listener {
     int wake_fd; /* an eventfd */
     pthread_t thread;
     bool running;
+    bool closed; /* a connection was, in the turn that runs now */
     _Atomic bool quit;
     char address[HTTP_ADDRESS_MAX];
     struct http_listener *next; /* in `listeners` */
@@ -122,11 +123,13 @@ static void slot_open(struct http_listener *l, struct MHD_Connection *connection
 static void connection_changed(void *arg, struct MHD_Connection *connection, void **context,
                                enum MHD_ConnectionNotificationCode what)
 {
+    struct http_listener *l = arg;
     struct http_slot *slot = *context;
 
     pthread_mutex_lock(&listeners_lock);
+    l->closed |= what == MHD_CONNECTION_NOTIFY_CLOSED;
     if (what == MHD_CONNECTION_NOTIFY_STARTED)
-        slot_open(arg, connection, context);
+        slot_open(l, connection, context);
     else if (slot)
         slot->socket = -1;
     pthread_mutex_unlock(&listeners_lock);
@@ -243,6 +246,17 @@ static int wait_ms(struct http_listener *l)
     return ms;
 }
 
+/* With all connections taken libmicrohttpd no longer listens, and begins again in the turn after
+ * the one that closed a connection: that turn must not wait for a client, who would not be heard.
+ */
+static void run_daemon(struct http_listener *l)
+{
+    do {
+        l->closed = false;
+        MHD_run(l->daemon);
+    } while (l->closed);
+}
+
 static void *serve(void *arg)
 {
     struct http_listener *l = arg;
@@ -256,9 +270,9 @@ static void *serve(void *arg)
         eventfd_t woken;
         poll(fds, 2, wait_ms(l));
         eventfd_read(l->wake_fd, &woken);
-        MHD_run(l->daemon);
+        run_daemon(l);
     }
-    MHD_run(l->daemon); /* what the end of the captures still has to say */
+    run_daemon(l); /* what the end of the captures still has to say */
     return NULL;
 }
 

@@ -258,6 +258,36 @@ static void test_slow_clients_are_cut(void **state)
     prof_http_free(http);
 }
 
+/* A connection that has been served once and stays open. */
+static int stay_connected(int port)
+{
+    static const char request[] = "GET /debug/pprof/cmdline HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    int fd = client_connect(port);
+    char c;
+
+    assert_int_equal(send(fd, request, sizeof request - 1, MSG_NOSIGNAL), sizeof request - 1);
+    assert_int_equal(recv(fd, &c, 1, 0), 1);
+    return fd;
+}
+
+/* With all connections taken one more client waits, and is served when one of them ends. */
+static void test_all_connections_taken(void **state)
+{
+    enum { CONNECTIONS = 17 }; /* one request, and 16 to spare */
+    struct prof_http *http = started((struct prof_http_options){.max_requests = 1});
+    int taken[CONNECTIONS], waiting;
+
+    (void)state;
+    for (int i = 0; i < CONNECTIONS; i++)
+        taken[i] = stay_connected(port_of(http));
+    waiting = client_ask(port_of(http), "GET", "/debug/pprof/heap");
+    close(taken[0]);
+    assert_int_equal(client_read(waiting, answer, sizeof answer), 200);
+    for (int i = 1; i < CONNECTIONS; i++)
+        close(taken[i]);
+    prof_http_free(http);
+}
+
 static void *hammer(void *arg)
 {
     static const char *const paths[] = {
@@ -400,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_stop_ends_captures),
         cmocka_unit_test(test_too_many_requests),
         cmocka_unit_test(test_slow_clients_are_cut),
+        cmocka_unit_test(test_all_connections_taken),
         cmocka_unit_test(test_leaves_nothing),
         cmocka_unit_test(test_threads_take_no_signals),
         cmocka_unit_test(test_fork),
