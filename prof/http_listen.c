@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SPARE_CONNECTIONS = 16, NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
+enum { SPARE_CONNECTIONS = 16, ACCEPT_AGAIN_MS = 100, NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
 
 struct http_listener {
     struct prof_http *http;
@@ -24,7 +24,8 @@ struct http_listener {
     int wake_fd; /* an eventfd */
     pthread_t thread;
     bool running;
-    bool closed; /* a connection was, in the turn that runs now */
+    int connections;
+    bool closed, opened_or_closed; /* a connection was, in this turn of the thread */
     _Atomic bool quit;
     char address[HTTP_ADDRESS_MAX];
     struct http_listener *next; /* in `listeners` */
@@ -127,11 +128,16 @@ static void connection_changed(void *arg, struct MHD_Connection *connection, voi
     struct http_slot *slot = *context;
 
     pthread_mutex_lock(&listeners_lock);
-    l->closed |= what == MHD_CONNECTION_NOTIFY_CLOSED;
-    if (what == MHD_CONNECTION_NOTIFY_STARTED)
+    l->opened_or_closed = true;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        l->connections++;
         slot_open(l, connection, context);
-    else if (slot)
-        slot->socket = -1;
+    } else {
+        l->closed = true;
+        l->connections--;
+        if (slot)
+            slot->socket = -1;
+    }
     pthread_mutex_unlock(&listeners_lock);
 }
 
@@ -251,10 +257,18 @@ static int wait_ms(struct http_listener *l)
  */
 static void run_daemon(struct http_listener *l)
 {
+    l->opened_or_closed = false;
     do {
         l->closed = false;
         MHD_run(l->daemon);
     } while (l->closed);
+}
+
+/* Somebody knocked, and could not be let in: the program has no descriptor left, and accept(2)
+ * would be asked again and again. */
+static bool is_out_of_descriptors(const struct http_listener *l, const struct pollfd *epoll)
+{
+    return epoll->revents && !l->connections && !l->opened_or_closed;
 }
 
 static void *serve(void *arg)
@@ -268,9 +282,11 @@ static void *serve(void *arg)
     pthread_setname_np(pthread_self(), "prof-http");
     while (!atomic_load(&l->quit)) {
         eventfd_t woken;
-        poll(fds, 2, wait_ms(l));
+        int ready = poll(fds, 2, wait_ms(l));
         eventfd_read(l->wake_fd, &woken);
         run_daemon(l);
+        if (ready > 0 && is_out_of_descriptors(l, &fds[0]))
+            poll(&fds[1], 1, ACCEPT_AGAIN_MS);
     }
     run_daemon(l); /* what the end of the captures still has to say */
     return NULL;

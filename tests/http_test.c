@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -288,6 +289,38 @@ static void test_all_connections_taken(void **state)
     prof_http_free(http);
 }
 
+static double cpu_seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* With no descriptor left to take a client with, the server neither spins nor gives up. */
+static void test_out_of_descriptors(void **state)
+{
+    struct prof_http *http = started((struct prof_http_options){0});
+    struct rlimit old, low;
+    int last = dup(0), client;
+
+    (void)state;
+    close(last);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    low = (struct rlimit){.rlim_cur = (rlim_t)last + 1, .rlim_max = old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    client = client_ask(port_of(http), "GET", "/debug/pprof/heap");
+    double begun = cpu_seconds();
+    usleep(600000);
+    double used = cpu_seconds() - begun;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    assert_int_equal(client, last);
+    if (used > 0.2)
+        fail_msg("expected the server to wait; in 0.6 s it used %.3f s of CPU time", used);
+    assert_int_equal(client_read(client, answer, sizeof answer), 200);
+    prof_http_free(http);
+}
+
 static void *hammer(void *arg)
 {
     static const char *const paths[] = {
@@ -431,6 +464,7 @@ int main(void)
         cmocka_unit_test(test_too_many_requests),
         cmocka_unit_test(test_slow_clients_are_cut),
         cmocka_unit_test(test_all_connections_taken),
+        cmocka_unit_test(test_out_of_descriptors),
         cmocka_unit_test(test_leaves_nothing),
         cmocka_unit_test(test_threads_take_no_signals),
         cmocka_unit_test(test_fork),
