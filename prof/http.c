@@ -253,6 +253,7 @@ static void check_head(struct http_request *r, const char *url, const char *meth
         http_answer_error(&r->answer, MHD_HTTP_NOT_FOUND, "Unknown profile");
     } else {
         r->endpoint = find_endpoint(path);
+        r->answer.takes_post = r->endpoint->takes_post;
         strcpy(r->name, path);
         if (strcmp(method, "GET") && !r->head &&
             !(r->endpoint->takes_post && !strcmp(method, "POST")))

@@ -84,7 +84,7 @@ static void add_headers(struct MHD_Response *response, const struct http_answer 
     if (a->location[0])
         MHD_add_response_header(response, "Location", a->location);
     if (a->status == MHD_HTTP_METHOD_NOT_ALLOWED)
-        MHD_add_response_header(response, "Allow", "GET, HEAD");
+        MHD_add_response_header(response, "Allow", a->takes_post ? "GET, HEAD, POST" : "GET, HEAD");
     if (a->status == MHD_HTTP_UNAUTHORIZED)
         MHD_add_response_header(response, "WWW-Authenticate",
                                 "Basic realm=\"pprof\", charset=\"UTF-8\"");

@@ -43,6 +43,7 @@ int http_auth_check(const struct http_settings *s, struct MHD_Connection *connec
 struct http_answer {
     int status; /* 0: the client is gone, and nobody reads an answer */
     const char *type;
+    bool takes_post;     /* for 405, which says what is allowed */
     bool error;          /* marked as Go marks its errors: X-Go-Pprof, no file name */
     bool length_unknown; /* HEAD of a capture: headers only */
     char file_name[HTTP_NAME_MAX + sizeof "-delta"]; /* "": not an attachment */

@@ -74,6 +74,7 @@ for name in '' profile cmdline trace; do
 done
 header "405 says what is allowed" allow "GET, HEAD"
 bad 405 '^Method not allowed - must be GET or HEAD or POST$' "$d/symbol" -X PUT --data-binary 0x1
+header "405 of symbol, too" allow "GET, HEAD, POST"
 bad 405 'method not allowed' /work/cpu -X POST --data-binary n=1
 bad 405 'method not allowed' / -X DELETE
 
