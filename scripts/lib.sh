@@ -3,6 +3,9 @@
 # benchmark is run, and how a file appears whole or not at all. Sourced by each, which then stands in the repository.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# Numbers have a point and words their own letters whatever the language: awk writes 3,7 in German, and the capital of i has
+# a dot in Turkish.
+export LC_ALL=C.UTF-8
 : "${BIN:=bin}"
 : "${PROFILES:=profiles}" # where results and captures are kept
 me=$(basename "$0" .sh)

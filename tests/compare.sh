@@ -159,6 +159,19 @@ like "where the threads stand is shown" "$out" '^ +120  .*leak_wait_for_job'
 run env BEFORE=joined AFTER=leaky scripts/compare.sh leak
 exits "the leak is not cured by a leak" 1
 
+# Where a comma is the decimal point and the capital of i has a dot, nothing is different. (Not every machine can make the locales.)
+mkdir "$tmp/locales"
+for language in de_DE tr_TR; do
+    localedef -i $language -f UTF-8 "$tmp/locales/$language.UTF-8" >/dev/null 2>&1
+    if [[ $(LOCPATH=$tmp/locales LC_ALL=$language.UTF-8 bash -c 'printf %.1f 2>&1') != 0,0 ]]; then
+        skip "in $language" "this machine cannot make that locale"
+        continue
+    fi
+    run env LOCPATH="$tmp/locales" LC_ALL=$language.UTF-8 BENCH_COUNT=1 BENCH_TIME=1x PROFILE_SECONDS=0.5 scripts/compare.sh fib
+    like "in $language there is a verdict" "$out" '^inconclusive: too few runs .*noise floor [0-9.]+%'
+    unlike "in $language nothing goes wrong" "$err" '^(compare|scripts/|invalid)'
+done
+
 BENCH_COUNT=1 compare fib
 like "one run each proves nothing" "$out" '^inconclusive: too few runs'
 like "and enough are asked for" "$out" '^again, with more: make compare-fib BENCH_COUNT=10 '
