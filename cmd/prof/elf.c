@@ -69,8 +69,7 @@ static const char *check_elf(int fd, const unsigned char *start)
     if (header.e_machine != MACHINE)
         return "it is built for another processor";
     if (!read_loader(fd, &header, loader, sizeof loader))
-        return "it is statically linked, so nothing can be preloaded; link it with libprof.a "
-               "instead";
+        return "it is statically linked, so nothing can be preloaded; link it dynamically";
     if (!strstr(loader, "/ld-linux"))
         return "it does not run on the GNU C library, which libprof.so needs";
     return NULL;

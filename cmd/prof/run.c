@@ -43,7 +43,7 @@ const char run_usage[] =
     "\n"
     "It becomes the program, and so ends as it does; or with 127 when there is no such\n"
     "program, 126 when it cannot be run, 2 for wrong usage, 1 when it cannot be profiled\n"
-    "(statically linked, set-user-ID, not for the GNU C library: link libprof.a instead).\n"
+    "(statically linked, not for the GNU C library, set-user-ID: into such a one link libprof.a).\n"
     "\n"
     "Child processes record as well, whether forked or executed. A forked one starts with an\n"
     "empty CPU profile and with its parent's memory. With -o each gets a folder of its own if it\n"
