@@ -86,10 +86,21 @@ static const char *set_cpu(struct bench_options *o, const char *v)
     return NULL;
 }
 
+/* The words that Go takes for either. */
 static const char *set_bool(bool *out, const char *v)
 {
-    *out = strcmp(v, "true") == 0 || strcmp(v, "1") == 0;
-    return *out || strcmp(v, "false") == 0 || strcmp(v, "0") == 0 ? NULL : "true or false";
+    static const char *const words[][6] = {{"0", "f", "F", "false", "FALSE", "False"},
+                                           {"1", "t", "T", "true", "TRUE", "True"}};
+
+    for (int truth = 0; truth < 2; truth++) {
+        for (int i = 0; i < 6; i++) {
+            if (strcmp(v, words[truth][i]) == 0) {
+                *out = truth;
+                return NULL;
+            }
+        }
+    }
+    return "true or false";
 }
 
 static const char *set_benchmem(struct bench_options *o, const char *v)

@@ -49,6 +49,14 @@ static void on_signal(int number)
     errno = keep;
 }
 
+static bool any_profile(const struct bench_options *o)
+{
+    for (int kind = 0; kind < BENCH_PROFILES; kind++)
+        if (o->profile[kind])
+            return true;
+    return false;
+}
+
 static void end_by_signal(int number)
 {
     char name[256];
@@ -56,8 +64,8 @@ static void end_by_signal(int number)
     bench_running(name, sizeof(name));
     bench_profiles_abort();
     if (number != SIGPIPE)
-        bench_complain(0, "%s while %s ran: no profile was written", strsignal(number),
-                       *name ? name : "nothing");
+        bench_complain(0, "%s while %s ran%s", strsignal(number), *name ? name : "nothing",
+                       any_profile(options) ? ": no profile was written" : "");
     signal(number, SIG_DFL);
     raise(number);
 }

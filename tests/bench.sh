@@ -111,6 +111,13 @@ wait "$pid"
 is "Ctrl-C ends it as Ctrl-C does" $? 130
 like "and says so" "$(cat "$tmp/start.err")" '^bench: Interrupt while Benchmark.* ran: no profile was written$'
 is "and leaves no file" "$(ls -A "$tmp/ends")" ""
+rm "$tmp/start.out" # or the line that is waited for might be the last one's
+start env --default-signal=INT "$bench" -bench Leak/impl=joined -benchtime 60s
+holds "runs without a profile until it is stopped" wait_for 10 grep -q '^cpu\|^pkg' "$tmp/start.out"
+kill -INT "$pid"
+wait "$pid"
+is "which ends it, too" $? 130
+like "without a word about profiles" "$(cat "$tmp/start.err")" '^bench: Interrupt while .* ran$'
 
 run "$bench" -bench Fib/impl=recursive -benchtime 60s -timeout 1s -cpuprofile "$tmp/ends/cpu"
 exits "a time limit ends with 1" 1

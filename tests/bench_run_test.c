@@ -325,6 +325,8 @@ static void flags_have_gos_forms(void **state)
     expect_line(NAME("Busy") " +3" NS "\t +0 B/op\t +0 allocs/op$");
     expect_run(0, "-benchmem=0 -bench Busy -benchtime 3x");
     expect_line(NAME("Busy") " +3" NS "$");
+    expect_run(0, "-benchmem=T -v=False -bench Busy -benchtime 3x");
+    expect_line(NAME("Busy") " +3" NS "\t +0 B/op\t +0 allocs/op$");
     expect_run(0, "-help");
     expect_line("^  -cpuprofile FILE +write a CPU profile$");
     expect_run(0, "");
