@@ -13,7 +13,7 @@
 measure() { # SIDE IMPL OPERATIONS
     local line
     line=$("$BIN/leak_hot" -impl="$2" -ops="$3" ${stacks:+-threadprofile="$work/$1.threads"} 2>"$work/err") ||
-        fail "$(tail -n 1 "$work/err")"
+        refused $? "$(tail -n 1 "$work/err")"
     [[ $line =~ before=([0-9]+)\ after=([0-9]+) ]] || fail "leak_hot said '$line'"
     left=$((BASH_REMATCH[2] - BASH_REMATCH[1]))
 }

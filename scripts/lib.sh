@@ -25,8 +25,17 @@ fail() { # TEXT...: one line, and the end
 }
 
 misuse() { # TEXT...
+    clear_progress
     echo "$me: $*" >&2
     exit 2
+}
+
+# What a program said when it ended with STATUS: its wrong usage is ours.
+refused() { # STATUS TEXT...
+    local status=$1
+    shift
+    [[ $status != 2 ]] || misuse "$*"
+    fail "$*"
 }
 
 # One line that is written over on a terminal; elsewhere only what begins a phase is said (say).
@@ -87,14 +96,19 @@ no_variant() { # IMPL
     misuse "lab $lab has no variant '$1'; there are: $names"
 }
 
+# A run of a variant, its words in the file, has ended badly.
+bench_refused() { # STATUS IMPL FILE
+    ! grep -q 'no benchmark matches' "$3" || no_variant "$2"
+    refused "$1" "$BIN/bench failed on $2: $(tail -n 1 "$3")"
+}
+
 # Runs each variant once for one iteration, to the file: a misspelt AFTER or a variant that fails is found out before
 # anything is measured, and the machine is warm.
 check_variants() { # FILE
     local impl
     for impl in "$before" "$after"; do
         bench_variant "$impl" -benchtime=1x >"$1" 2>&1 && grep -q "^Benchmark$benchmark/" "$1" && continue
-        ! grep -q 'no benchmark matches' "$1" || no_variant "$impl"
-        fail "$BIN/bench failed on $impl: $(tail -n 1 "$1")"
+        bench_refused $? "$impl" "$1"
     done
 }
 

@@ -4,8 +4,9 @@
 #   scripts/perf.sh PROGRAMS [NAME]       PROGRAMS: the folder with what bench/perf/*.c was built to
 #
 # Every measurement is a program of that folder or an executable scripts/perf/*.sh, and prints lines of four columns,
-# two or more spaces or tabs apart: name, what was measured, the bar, ok or MISSED. Each takes the medians of runs
-# in turns itself. They run one after another, for they measure the same two cores. Exit: 1 when a bar was missed.
+# two or more spaces or tabs apart: name, what was measured, the bar, ok or MISSED; three where there is nothing to compare
+# with. Each takes the medians of runs in turns itself. They run one after another, for they measure the same two cores.
+# Exit: 1 when a bar was missed.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -23,6 +24,7 @@ done
 
 missed=0
 total=0
+told=0 # figures that there is no bar for here
 read -r load _ </proc/loadavg
 if awk -v load="$load" -v cores="$(nproc)" 'BEGIN { exit load < cores / 2 }'; then
     echo "this machine is busy (load $load on $(nproc) cores): expect figures to be worse than they are"
@@ -36,7 +38,8 @@ for file in "${measurements[@]}"; do
     while IFS=$'\t' read -r name measured bar result; do
         [[ $name ]] || continue
         if [[ $result != ok && $result != MISSED ]]; then
-            printf '%s\n' "$name $measured $bar $result"
+            printf '%-44s %-22s %s\n' "$name" "$measured" "$bar"
+            told=$((told + 1))
             continue
         fi
         total=$((total + 1))
@@ -49,5 +52,5 @@ for file in "${measurements[@]}"; do
         missed=$((missed + 1))
     fi
 done
-echo "$total measured, $missed missed"
-((missed == 0 && total > 0))
+echo "$total measured, $missed missed$( ((told == 0)) || echo ", $told without a bar")"
+((missed == 0 && total + told > 0))

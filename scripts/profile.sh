@@ -19,8 +19,8 @@ choose_view "$side"
 make_work
 progress "profiling $impl for $PROFILE_SECONDS s"
 bench_variant "$impl" -benchtime="${BENCH_TIME:-0.1s}" >"$work/first.txt" 2>&1 ||
-    fail "$BIN/bench failed on $impl: $(tail -n 1 "$work/first.txt")"
-ns=$(least_ns "$impl" "$work/first.txt") || no_variant "$impl"
+    bench_refused $? "$impl" "$work/first.txt"
+ns=$(least_ns "$impl" "$work/first.txt") || fail "no result of $impl: $(tail -n 1 "$work/first.txt")"
 capture "$side" "$impl" "$ns"
 clear_progress
 grep '^Benchmark' "$work/$side.txt"

@@ -97,6 +97,17 @@ is "and named, with those that there are" "$err" \
     "compare: lab fib has no variant 'memory'; there are: iterative memo recursive"
 AFTER=recursive compare fib
 misused "a variant against itself" 2 "both 'recursive'"
+AFTER=memory compare leak
+exits "an unknown variant of leak" 2
+is "is refused in one line that names those that there are" "$err" \
+    "compare_leak: leak_hot: -impl 'memory': expected leaky or joined"
+AFTER=memory run scripts/profile.sh fib after
+exits "an unknown variant to be profiled" 2
+is "is refused with the same words" "$err" \
+    "profile: lab fib has no variant 'memory'; there are: iterative memo recursive"
+BENCH_TIME=long run scripts/profile.sh fib after
+exits "a time that is none, profiling" 2
+like "is refused in the benchmark's words" "$err" '^profile: .*invalid value "long" for -benchtime: expected a duration'
 PROFILES=/dev/null/x compare fib
 exits "a folder that cannot be" 1
 like "is named" "$err" '^compare: cannot write to /dev/null/x'
