@@ -2,9 +2,10 @@
 # One page of a class: who is where, how much faster each one's fix was, on which machines, and which of those are noisy.
 # `make class-report DIR=folder` calls this.
 #
-#   scripts/class-report.sh DIR      a folder of files from make export
+#   scripts/class-report.sh DIR      a folder of files from make export, or of folders with one each
 #
-# Goes to DIR/class.html. A file that is none of ours is named on the page and left out.
+# Goes to DIR/class.html. A file that is none of ours is named on the page and left out, as is one that is there twice. Of
+# learners with the same name, the files are named.
 #
 # Environment: LANG_ (en).
 # shellcheck source=scripts/lib.sh
@@ -17,26 +18,37 @@
 noisy_percent=10 # above it a machine proves only large differences
 
 # Everything read: of[LEARNER KEY], learners numbered from 1; names and problems beside it.
-declare -A of=()
+declare -A of=() file_of=() named=()
 learners=0
 problems=()
 read_export() { # FILE
-    local key value head
+    local key value head sum file=${1#"$folder/"}
     IFS= read -r head <"$1" || true
     if [[ $head != $'c-prof-labs export\t1' ]]; then
-        problems+=("${1##*/}: $(t class_no_export)")
+        problems+=("$file: $(t class_no_export)")
         return
     fi
     if [[ $(tail -n 1 "$1" | tr -d '\0\r') != end ]]; then
-        problems+=("${1##*/}: $(t class_cut_off)")
+        problems+=("$file: $(t class_cut_off)")
         return
     fi
+    sum=$(sha256sum <"$1")
+    if [[ ${file_of[$sum]:-} ]]; then
+        problems+=("$file: $(t class_same_as "${file_of[$sum]}")")
+        return
+    fi
+    file_of[$sum]=$file
     learners=$((learners + 1))
-    of[$learners name]=${1##*/}
+    of[$learners name]=$file
+    of[$learners file]=$file
     while IFS=$'\t' read -r key value; do
         [[ $key =~ ^[a-z0-9_.]{1,60}$ ]] || continue
         of[$learners $key]=${value:0:200}
     done < <(tail -n +2 "$1" | tr -d '\0\r')
+}
+
+count() { # NUMBER NOUN
+    (($1 == 1)) && echo "1 $2" || echo "$1 $2s"
 }
 
 get() { # LEARNER KEY
@@ -51,14 +63,30 @@ get_any() { # LEARNER KEY
     done
 }
 
+# Names as a reader sorts them: learner 2 before learner 10. Sets order, and how many have a name.
+order_learners() {
+    local i
+    for ((i = 1; i <= learners; i++)); do
+        : "${of[$i name]:=${of[$i file]}}"
+        named[${of[$i name]}]=$((${named[${of[$i name]}]:-0} + 1))
+    done
+    mapfile -t order < <(for ((i = 1; i <= learners; i++)); do printf '%s\t%s\n' "${of[$i name]}" "$i"; done | sort -fV | cut -f2)
+}
+
+# A name as a cell; where several have it, with the file that it is from. Not in (( )), where a name would be evaluated.
+who() { # LEARNER
+    html "${of[$1 name]}"
+    [[ ${named[${of[$1 name]}]} == 1 ]] || printf '<br><span class="dim">%s</span>' "$(html "${of[$1 file]}")"
+}
+
 # ---- who is where ----------------------------------------------------------------------------------------
 steps_table() {
     local i step state word
     printf '<div class="scroll"><table class="wide"><tr><th>%s' "$(t class_name)"
     for step in $all_steps; do printf '<th>%s' "$step"; done
     printf '<th>%s</tr>\n' "$(t class_made)"
-    for ((i = 1; i <= learners; i++)); do
-        printf '<tr><td>%s' "$(html "$(get "$i" name)")"
+    for i in "${order[@]}"; do
+        printf '<tr><td>%s' "$(who "$i")"
         for step in $all_steps; do
             state=$(get "$i" "step$step")
             [[ $state == recorded || $state == "done" ]] || state=open
@@ -110,9 +138,9 @@ bar_of() { # FACTOR LARGEST
 speedups_table() { # LAB
     local i status factor noise largest
     largest=$(largest_factor "$1")
-    printf '<h3>%s</h3>\n<table class="wide"><tr><th>%s<th>%s<th class="num">%s<th><th class="num">p<th class="num">%s</tr>\n' \
+    printf '<h3>%s</h3>\n<div class="scroll"><table class="wide"><tr><th>%s<th>%s<th class="num">%s<th><th class="num">p<th class="num">%s</tr>\n' \
         "$(t "lab_$1")" "$(t class_name)" "$(t verdict)" "$(t class_factor)" "$(t class_noise)"
-    for ((i = 1; i <= learners; i++)); do
+    for i in "${order[@]}"; do
         status=$(get "$i" "step5.$1.status")
         [[ $status ]] || continue
         [[ $status == proven || $status == slower ]] || status=open
@@ -120,10 +148,10 @@ speedups_table() { # LAB
         if [[ $factor =~ ^(1/)?[0-9.]+$ ]]; then factor=$(factor_number "$factor"); else factor=''; fi
         noise=$(get "$i" "step5.$1.noise")
         printf '<tr><td>%s<td><span class="tag %s">%s</span><td class="num">%s<td><span class="bar" style="width:%sem"></span><td class="num">%s<td class="num">%s</tr>\n' \
-            "$(html "$(get "$i" name)")" "$status" "$(t "$([[ $1 == leak ]] && echo leak || echo verdict)_$status")" "${factor:+$(factor_text "$factor")}" "$(bar_of "${factor:-0}" "$largest")" \
+            "$(who "$i")" "$status" "$(t "$([[ $1 == leak ]] && echo leak || echo verdict)_$status")" "${factor:+$(factor_text "$factor")}" "$(bar_of "${factor:-0}" "$largest")" \
             "$(html "$(get "$i" "step5.$1.p")")" "$(html "${noise:+$noise%}")"
     done
-    printf '</table>\n'
+    printf '</table></div>\n'
 }
 
 # ---- machines --------------------------------------------------------------------------------------------------
@@ -143,9 +171,9 @@ machines_table() {
     printf '<div class="scroll"><table class="wide"><tr><th>%s' "$(t class_name)"
     for key in cpu cores virtual kernel compiler commit; do printf '<th>%s' "$(t "$key")"; done
     printf '<th class="num">%s<th>%s</tr>\n' "$(t class_noise)" "$(t doctor)"
-    for ((i = 1; i <= learners; i++)); do
+    for i in "${order[@]}"; do
         noise=$(noise_of "$i")
-        printf '<tr><td>%s' "$(html "$(get "$i" name)")"
+        printf '<tr><td>%s' "$(who "$i")"
         for key in cpu cores virtual kernel compiler commit; do printf '<td>%s' "$(html "$(get_any "$i" "$key")")"; done
         if is_noisy "$noise"; then
             printf '<td class="num"><span class="tag warn">%s %s%%</span>' "$(t class_noisy)" "$(html "$noise")"
@@ -167,10 +195,12 @@ has_lab() { # LAB
 [[ $# == 1 && $1 ]] || misuse "usage: make class-report DIR=folder, of files from make export"
 [[ -d $1 ]] || fail "no folder $1; expected one with files from make export"
 load_words "${LANG_:-en}"
-for file in "$1"/*; do
-    [[ -f $file && $file != */class.html ]] && read_export "$file"
+folder=${1%/}
+for file in "$folder"/* "$folder"/*/export-*.tsv; do
+    [[ -f $file && $file != "$folder/class.html" ]] && read_export "$file"
 done
 ((learners)) || fail "no export in $1; the learners run: make export NAME=..."
+order_learners
 work=$(mktemp -d "$1/.work.XXXXXX" 2>/dev/null) || fail "cannot write to $1"
 trap finish EXIT
 {
@@ -189,5 +219,5 @@ trap finish EXIT
     machines_table
     page_foot
 } >"$work/class.html"
-keep "$work/class.html" "$1/class.html"
-say "the class's page is $1/class.html: $learners exports${problems[*]:+, ${#problems[@]} files left out}"
+keep "$work/class.html" "$folder/class.html"
+say "the class's page is $folder/class.html: $(count "$learners" export)${problems[*]:+, $(count ${#problems[@]} file) left out}"

@@ -6,13 +6,16 @@
 # Lines of text with tabs: what was recorded of each step, on which machine, the quizzes. No host name, no path, no profile: look
 # into it before handing it in. class-report.sh reads it. Goes to profiles/report/export-NAME.tsv.
 #
-# Environment: NAME (git's user.name, else $USER), PROFILES.
+# Environment: NAME (git's user.name, else $USER; a WSL sets it to the machine's name, which is none of a learner's), PROFILES.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=scripts/class/lib.sh
 . scripts/class/lib.sh
 
 (($# == 0)) || misuse "unexpected argument '$1'; it takes none"
+host=$(uname -n)
+# shellcheck disable=SC2031 # of the environment
+[[ ${NAME,,} != "${host,,}" ]] || NAME=''
 # shellcheck disable=SC2031 # of the environment
 name=${NAME:-$(git config user.name 2>/dev/null || true)}
 name=$(tr '\t\n\r' '   ' <<<"${name:-${USER:-anonymous}}" | sed 's/ *$//')
@@ -42,6 +45,8 @@ recorded=0
     echo end # without it, a part of the file is missing
 } >"$work/export"
 ((recorded)) || fail "nothing is recorded yet; do a step, then run: make record STEP=1"
-file=$PROFILES/report/export-$(tr -cd 'A-Za-z0-9._-' <<<"${name// /-}" | cut -c1-60).tsv
+# Letters of every script stay: 山田 and 佐藤 are two files. iconv drops a letter that was cut in two.
+part=$(LC_ALL=C tr -d '\000-\040!-,/:-@[-^`{-\177' <<<"${name// /-}" | LC_ALL=C cut -b1-60 | iconv -c -f UTF-8 -t UTF-8 || true)
+file=$PROFILES/report/export-${part:-learner}.tsv
 keep "$work/export" "$file"
 say "to hand in: $file"

@@ -89,6 +89,12 @@ NAME='Ada <script>alert(1)</script>' run scripts/export.sh
 exits "export" 0
 file=${out#to hand in: }
 is "its name is harmless" "${file##*/}" "export-Ada-scriptalert1script.tsv"
+NAME='山田 太郎' run scripts/export.sh
+is "a name in another script is a file's, too" "${out##*/}" "export-山田-太郎.tsv"
+NAME='a/../!' run scripts/export.sh
+is "what a folder or a shell would take amiss is not" "${out##*/}" "export-a...tsv"
+NAME=$(uname -n) USER=grace GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=user.name GIT_CONFIG_VALUE_0=grace run scripts/export.sh
+is "a WSL's NAME is the host's, and not handed in" "${out##*/}" "export-grace.tsv"
 like "the factor is in it" "$(<"$file")" $'^step5\\.fib\\.factor\t11700$'
 like "the machine, too" "$(<"$file")" $'^step5\\.cores\t[0-9]+$'
 unlike "no path" "$(<"$file")" "$tmp"
@@ -120,6 +126,24 @@ fi
 LANG_=ja run scripts/class-report.sh "$tmp/class"
 exits "again, in Japanese" 0
 like "it is Japanese, and its own page is no export" "$(<"$tmp/class/class.html")" '提出 3 件'
+
+# Two of one name, one of them in a folder of its own; the same file twice; names sorted as numbers are; a name that bash
+# would evaluate in an arithmetic expression.
+mkdir -p "$tmp/names/one"
+sed 's/^name\t.*/name\tkim/' "$file" >"$tmp/names/export-kim.tsv"
+sed 's/^name\t.*/name\tkim/; s/^made\t.*/made\tlater/' "$file" >"$tmp/names/one/export-kim.tsv"
+cp "$tmp/names/export-kim.tsv" "$tmp/names/export-kim (1).tsv"
+for n in 10 9; do sed "s/^name\t.*/name\tdesk $n/" "$file" >"$tmp/names/export-desk-$n.tsv"; done
+sed "s,^name\t.*,name\tx[\$(touch $tmp/evaluated)]," "$file" >"$tmp/names/export-x.tsv"
+run scripts/class-report.sh "$tmp/names"
+like "five exports, and one that is there twice" "$out" '5 exports, 1 file left out$'
+text=$(<"$tmp/names/class.html")
+like "those of one name are told apart" "$text" '<td>kim<br><span class="dim">export-kim( \(1\))?\.tsv</span>'
+like "wherever they lie" "$text" '<td>kim<br><span class="dim">one/export-kim\.tsv</span>'
+like "others are not in need of it" "$text" '<td>desk 9<td>'
+like "what is there twice is told" "$text" 'the same as export-kim'
+is "names are in their order" "$(grep -oE '<td>(desk [0-9]+|kim|x)' "$tmp/names/class.html" | head -n 5 | tr -d '\n')" "<td>desk 9<td>desk 10<td>kim<td>kim<td>x"
+holds "a name is never run" test ! -e "$tmp/evaluated"
 mkdir "$tmp/begun"
 sed '/^step5/d' "$file" >"$tmp/begun/a.tsv"
 run scripts/class-report.sh "$tmp/begun"
