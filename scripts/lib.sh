@@ -2,6 +2,7 @@
 # What the scripts share: how they talk (progress, colour, the last word), what the labs' variants are called, how a
 # benchmark is run, and how a file appears whole or not at all. Sourced by each, which then stands in the repository.
 set -euo pipefail
+unset CDPATH # it would make cd go, or say, where it is not meant to
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # Numbers have a point and words their own letters whatever the language: awk writes 3,7 in German, and the capital of i has
 # a dot in Turkish.

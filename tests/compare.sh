@@ -97,6 +97,10 @@ is "and named, with those that there are" "$err" \
     "compare: lab fib has no variant 'memory'; there are: iterative memo recursive"
 AFTER=recursive compare fib
 misused "a variant against itself" 2 "both 'recursive'"
+mkdir -p "$tmp/elsewhere/scripts"
+AFTER=recursive CDPATH=$tmp/elsewhere compare fib
+misused "and with a CDPATH that has a folder scripts" 2 "both 'recursive'"
+is "which is not gone to" "$out" ""
 AFTER=memory compare leak
 exits "an unknown variant of leak" 2
 is "is refused in one line that names those that there are" "$err" \

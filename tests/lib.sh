@@ -10,6 +10,7 @@
 # In force: the working directory is the repository, $BIN the folder of programs (of the sanitizer build when SAN is
 # set), $LIB that of libraries, $tmp an empty folder that goes away. Not set -e: a failed check must not hide the next.
 set -uo pipefail
+unset CDPATH
 export LC_ALL=C.UTF-8 # the numbers and messages that are expected have no language
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
