@@ -136,7 +136,9 @@ static int by_span(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-// Narrow cells decide first, so that spans only add what is missing.
+// Narrow cells decide first, so that spans only add what is missing; among equal ones the first.
+// The original's sort is not stable. Where headings of several levels are all wider than the
+// columns under them, that may make one of its columns a character wider than ours.
 static void fit_spans(const struct grid *g, struct layout *l)
 {
     struct grid_cell **spans = mem_grow(NULL, g->n * sizeof *spans);
