@@ -389,6 +389,10 @@ def check_looks(width, dark):
               'rgb(20, 24, 29)' if dark else 'rgb(255, 255, 255)')
         ok(f'{name}: something of many colours is drawn', page.run('''new Set(new Uint32Array(document
             .getElementById('plot').getContext('2d').getImageData(0, 0, 800, 300).data.buffer)).size''') > 12)
+        press(page, 'Threads', 'nav')
+        ok(f'{name}: columns have their heads', page.run('''[...document.querySelectorAll('#threads thead th')]
+            .every((h) => h.getBoundingClientRect().height > 0)'''))
+        equal(f'{name}: and the table stays within the page', page.run('document.documentElement.scrollWidth'), width)
         equal(f'{name}: without complaint', page.complaints, [])
 
 
@@ -400,7 +404,7 @@ def main():
                 check(page)
             # The browser's advice on getImageData is on what is done here.
             equal('the scripts run without complaint', [c for c in page.complaints if 'getImageData' not in c], [])
-        for width, dark in ((600, True), (1024, False), (1920, True)):
+        for width, dark in ((400, False), (600, True), (1024, False), (1920, True)):
             check_looks(width, dark)
     except Exception:  # what is not there, or not in time, is a failure like any other
         ok('every check could be made', False, traceback.format_exc())
