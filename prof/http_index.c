@@ -168,7 +168,7 @@ static void put_drops(FILE *f)
 static void put_program(FILE *f)
 {
     char path[512];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    ssize_t n = readlink("/proc/thread-self/exe", path, sizeof path - 1);
 
     path[n > 0 ? n : 0] = '\0';
     const char *slash = strrchr(path, '/');

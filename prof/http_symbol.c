@@ -100,7 +100,7 @@ static void drop_last_nul(int fd)
 void http_cmdline_run(struct http_request *r)
 {
     struct http_answer *a = &r->answer;
-    int in = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+    int in = open("/proc/thread-self/cmdline", O_RDONLY | O_CLOEXEC);
     char buffer[4096];
     ssize_t n = in < 0 ? -1 : 0;
 

@@ -1,9 +1,10 @@
 /* What is mapped where in this process, and what ELF images say of themselves in memory.
  *
- * /proc/self/maps is read rather than dl_iterate_phdr, because a profile wants the kernel's ranges,
- * and because code can be mapped without the loader knowing. Images are read through
- * /proc/self/mem: a module can be unloaded by another thread at any moment, and there a read fails
- * where a pointer would crash. */
+ * /proc/thread-self/maps is read rather than dl_iterate_phdr, because a profile wants the kernel's
+ * ranges, and because code can be mapped without the loader knowing. (/proc/self/maps is empty once
+ * the main thread has left by pthread_exit.) Images are read through /proc/thread-self/mem: a
+ * module can be unloaded by another thread at any moment, and there a read fails where a pointer
+ * would crash. */
 #include "prof/symbols.h"
 
 #include <errno.h>
@@ -14,14 +15,15 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* ---- /proc/self/maps ------------------------------------------------------------------------- */
+/* ---- /proc/thread-self/maps -------------------------------------------------------------------
+ */
 
 /* The whole file, NUL-terminated; the caller frees it. */
 static char *read_maps(void)
 {
     size_t size = 0, capacity = 64 * 1024;
     char *text = malloc(capacity);
-    int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    int fd = open("/proc/thread-self/maps", O_RDONLY | O_CLOEXEC);
     while (text && fd >= 0) {
         ssize_t n = read(fd, text + size, capacity - size - 1);
         if (n < 0 && errno == EINTR)
@@ -134,16 +136,16 @@ const struct prof_map *prof_maps_find(const struct prof_map *maps, size_t n, uin
 
 bool prof_memory_read(uintptr_t from, void *to, size_t bytes)
 {
-    int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+    int fd = open("/proc/thread-self/mem", O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
         ssize_t n = pread(fd, to, bytes, (off_t)from);
         close(fd);
         return n == (ssize_t)bytes;
     }
-    /* Not dumpable (set-user-ID, PR_SET_DUMPABLE): /proc/self/mem belongs to root, this still
+    /* Not dumpable (set-user-ID, PR_SET_DUMPABLE): the file belongs to root, this still
      * works. */
     struct iovec local = {to, bytes}, remote = {(void *)from, bytes};
-    return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)bytes;
+    return process_vm_readv(gettid(), &local, 1, &remote, 1, 0) == (ssize_t)bytes;
 }
 
 static void build_id_hex(struct prof_image *image, const unsigned char *id, size_t size)

@@ -134,7 +134,7 @@ static uint64_t status_bytes(const char *status, const char *name)
 static void read_kernel(struct prof_memstats *m)
 {
     char status[4096];
-    read_proc("/proc/self/status", status, sizeof status);
+    read_proc("/proc/thread-self/status", status, sizeof status);
     m->sys_bytes = status_bytes(status, "\nVmData:") + status_bytes(status, "\nVmStk:");
     m->resident_bytes = status_bytes(status, "\nVmRSS:");
     m->peak_resident_bytes = status_bytes(status, "\nVmHWM:");

@@ -77,7 +77,7 @@ static bool open_file(struct prof_module *m, const struct prof_map *map,
              (unsigned long)map->end);
     if (try_file(m, path, image, true))
         return true;
-    return image->build_id[0] && try_file(m, "/proc/self/exe", image, false);
+    return image->build_id[0] && try_file(m, "/proc/thread-self/exe", image, false);
 }
 
 /* The kernel's own code is in no file. */

@@ -92,6 +92,7 @@ static void *start(void *unused)
     char address[300];
     struct prof_http *server = NULL;
     (void)unused;
+    prof_own_mark(); /* and so are the server's, which it creates */
     leave_descriptors();
     int err = start_at(address, sizeof address, &server);
     if (err && prof_preload.first)

@@ -22,6 +22,7 @@
 __thread struct prof_thread *prof_self_tls;
 __thread struct prof_thread *prof_hook_tls;
 __thread int prof_busy_tls;
+__thread bool prof_own_tls;
 
 atomic_bool prof_ready;
 
@@ -158,7 +159,10 @@ static void on_thread_exit(void *arg)
     prof_lock(&prof_threads_lock);
     prof_cpu_thread_exit_locked(t);
     free_slot_locked(t);
+    bool maybe_last = prof_own_may_be_last_locked(t->own);
     prof_unlock(&prof_threads_lock);
+    if (maybe_last)
+        prof_own_end_if_last();
     /* No prof_leave: whatever this thread still calls must not register it again. */
 }
 
@@ -169,6 +173,8 @@ static struct prof_thread *register_locked(void)
     struct prof_thread *t = adopt_foreign_slot_locked(tid);
     if (!t && (t = claim_slot(tid)))
         prof_cpu_thread_start_locked(t);
+    if (t)
+        t->own = prof_own_tls;
     return t;
 }
 
@@ -212,6 +218,7 @@ struct birth { /* the routine comes first: prof_twin_start_routine */
     const struct prof_labels *labels;
     struct prof_bucket *creator;
     pid_t creator_tid;
+    bool own;
 };
 
 static void discard(struct birth *b)
@@ -224,6 +231,7 @@ static void discard(struct birth *b)
 static void *thread_main(void *arg)
 {
     struct birth b = *(struct birth *)arg;
+    prof_own_tls = b.own;
     void *routine = prof_twin_start_routine(b.start_routine, b.arg);
     struct prof_thread *t = prof_self();
     if (prof_trace_on())
@@ -252,6 +260,11 @@ static struct prof_bucket *record_creator(struct prof_thread *creator, const voi
     return prof_bucket_get(&prof_thread_creators, pcs, n, labels, 0);
 }
 
+int prof_thread_create_unseen(pthread_t *thread, void *(*start_routine)(void *), void *arg)
+{
+    return real_pthread_create(thread, NULL, start_routine, arg);
+}
+
 PROF_API int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
                             void *(*start_routine)(void *), void *arg)
 {
@@ -272,6 +285,7 @@ PROF_API int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
     }
     *b = (struct birth){.start_routine = start_routine, .arg = arg};
     b->labels = self ? atomic_load_explicit(&self->labels, memory_order_relaxed) : NULL;
+    b->own = prof_own_tls;
     b->creator_tid = self ? atomic_load_explicit(&self->tid, memory_order_relaxed) : 0;
     struct prof_bucket *creator = b->creator = record_creator(self, __builtin_return_address(0));
     errno = saved;
@@ -284,31 +298,6 @@ PROF_API int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
     if (rc != 0)
         discard(b);
     return rc;
-}
-
-/* ---- threads of libprof's own ---------------------------------------------------------------- */
-
-/* They take none of the program's signals. SIGPROF stays open, or they would be missing in
- * profiles. */
-int prof_own_thread(unsigned long *thread, const char *name, void *(*fn)(void *), void *arg)
-{
-    sigset_t all, old;
-    pthread_t made;
-    sigfillset(&all);
-    sigdelset(&all, SIGPROF);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int err = real_pthread_create(&made, NULL, fn, arg);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (err)
-        return err == ENOMEM ? -ENOMEM : -EAGAIN;
-    pthread_setname_np(made, name);
-    *thread = made;
-    return 0;
-}
-
-void prof_own_join(unsigned long thread)
-{
-    pthread_join(thread, NULL);
 }
 
 /* ---- discovery ------------------------------------------------------------------------------- */
@@ -432,6 +421,7 @@ static void after_fork_in_child(void)
         atomic_store(&t->tid, t == prof_self_tls ? prof_gettid() : 0);
     }
     atomic_store(&foreign_slots, 0);
+    prof_own_fork_child();
     prof_cpu_fork_child();
     prof_lock_fork_child();
     prof_dump_fork_child();

@@ -49,6 +49,7 @@ struct prof_thread {
 
     /* guarded by prof_threads_lock */
     bool foreign; /* seen in /proc only; no thread owns it yet */
+    bool own;     /* libprof's, not the program's: own.c */
     bool has_timer;
     timer_t timer;
     int64_t cpu_first_ns;      /* the first expiry, on the thread's CPU clock */
@@ -112,6 +113,21 @@ struct prof_thread *prof_threads_first(void); /* then ->next; slots with tid 0 a
 /* Gives every thread of the process a slot, those in /proc/self/task that never passed
  * pthread_create too. */
 void prof_threads_discover_locked(void);
+
+/* pthread_create without the hook. */
+int prof_thread_create_unseen(pthread_t *thread, void *(*start_routine)(void *), void *arg);
+
+/* ---- own.c: threads that are libprof's, not the program's --------------------------------------
+ */
+
+/* The calling thread is, and those will be that it creates. */
+extern __thread bool prof_own_tls __attribute__((tls_model("initial-exec")));
+void prof_own_mark(void);
+/* The calling thread ends, and has given its slot back. True: it seems to be the program's last
+ * one, and must call prof_own_end_if_last. */
+bool prof_own_may_be_last_locked(bool own);
+void prof_own_end_if_last(void);
+void prof_own_fork_child(void);
 
 uint64_t prof_random(struct prof_thread *t);
 pid_t prof_gettid(void);
