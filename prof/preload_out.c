@@ -204,21 +204,31 @@ bool prof_out_wanted(void)
     return getpid() == prof_preload.pid && (prof_out_traces() || (*prof_preload.out && worth_it()));
 }
 
+/* A limit on file sizes may stop a file of ours: its signal is taken back, so that it does not kill
+ * a process that ends in another way. */
+static void write_within_limits(void)
+{
+    sigset_t limits, old, pending;
+    sigemptyset(&limits);
+    sigaddset(&limits, SIGXFSZ);
+    pthread_sigmask(SIG_BLOCK, &limits, &old);
+    sigpending(&pending);
+    write_all();
+    if (!sigismember(&pending, SIGXFSZ))
+        sigtimedwait(&limits, NULL, &(struct timespec){0});
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
 void prof_out_write(void)
 {
     enum state expected = NOT_YET;
-    sigset_t limits, old;
     int64_t none = 0;
     atomic_compare_exchange_strong(&began_ns, &none, prof_now_ns());
     if (!atomic_compare_exchange_strong(&state, &expected, WRITING)) {
         wait_for_the_other();
         return;
     }
-    sigemptyset(&limits);
-    sigaddset(&limits, SIGXFSZ);
-    pthread_sigmask(SIG_BLOCK, &limits, &old);
-    write_all();
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    write_within_limits();
     atomic_store(&state, DONE);
 }
 

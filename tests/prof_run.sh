@@ -153,6 +153,16 @@ os.kill(os.getpid(), signal.SIGUSR1); $burn"
 ends "all descriptors closed" 3 "
 os.closerange(0, 1000); os._exit(3)"
 
+# As python's threads may: the last one ends the process.
+ends "pthread_exit, of the main thread first" 0 "
+threading.Thread(target=lambda: time.sleep(0.05)).start()
+ctypes.CDLL(None).pthread_exit(None)"
+
+# A limit on file sizes keeps the profiles from being written, and the program ends as it would.
+run sh -c "ulimit -f 0; exec '$prof' run -o '$tmp/limited' -- sh -c 'exit 5'"
+exits "a limit on file sizes: the program's exit status" 5
+is "and nothing half-written" "$(find "$tmp/limited" -type f)" ""
+
 # A signal in the middle of malloc, with its locks held: the profiles come all the same.
 busy="
 import os, signal, threading, time
@@ -228,6 +238,27 @@ like "the endpoints' own thread is named" "$(get 'goroutine?debug=2')" 'name "pr
 touch "$tmp/stop"
 wait "$pid"
 is "the program ends as it would" "$? $(tail -n 1 "$tmp/start.out") $(cat "$tmp/start.err")" "0 sound True "
+rm "$tmp/stop"
+
+# Of a process whose main thread has left, /proc/PID tells next to nothing; and it ends with its last thread, though the
+# endpoints' threads are still there.
+start "$prof" run -addr "$base" -- "$python" -c "
+import ctypes, os, threading, time
+def work():
+    while not os.path.exists('$tmp/stop'): time.sleep(0.01)
+threading.Thread(target=work).start()
+ctypes.CDLL(None).pthread_exit(None)"
+left() { [[ $(sed 's/.*) //' "/proc/$pid/stat") == Z* ]]; }
+wait_for 20 left
+like "without its main thread: the command line" "$(get cmdline | tr '\0' ' ')" '^/usr/bin/python3 -c'
+text=$(get 'heap?debug=1')
+like "without its main thread: what is mapped" "$text" '^[0-9a-f]+-[0-9a-f]+: /.*/libc'
+like "without its main thread: memory" "$text" '^# MaxRSS = [1-9]'
+touch "$tmp/stop"
+ended() { ! kill -0 "$pid"; }
+wait_for 60 ended || kill -KILL "$pid"
+wait "$pid"
+is "it ends with its last thread" "$? $(cat "$tmp/start.err")" "0 "
 rm "$tmp/stop"
 holds "the address is free again" "$python" -c "
 import socket
