@@ -91,13 +91,14 @@ cflags_prof/private.c := $(cflags_prof/malloc.c)
 cflags_cmd/benchstat := -ffp-contract=off
 
 # Objects depend on the flags they were built with, and what is linked on the list of sources and libraries:
-# another compiler, another option, a file added or removed rebuilds what it changes and nothing else.
+# another compiler, another option, a file added or removed rebuilds what it changes and nothing else. (wildcard sorts by
+# the rules of the language, which is none of these.)
 variables = $(foreach v,$(sort $(filter $(1),$(.VARIABLES))),$(v)=$($(v)))
 remember = @mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(1))' > $@
 $(B)/flags: FORCE
 	$(call remember,$(CC) $(filter-out -Werror,$(CFLAGS_)) $(LDFLAGS_) $(call variables,cflags_%))
 $(B)/sources: FORCE
-	$(call remember,$(prof_src) $(labs_src) $(bench_src) $(labb_src) $(cmd_src) $(wildcard cmd/*/*.c) $(LIBS) $(call variables,libs_%))
+	$(call remember,$(sort $(prof_src) $(labs_src) $(bench_src) $(labb_src) $(cmd_src) $(wildcard cmd/*/*.c)) $(LIBS) $(call variables,libs_%))
 .PHONY: FORCE
 FORCE:
 
