@@ -87,12 +87,14 @@ static int write_profiles(void *arg)
 
 static void write_in_private(void)
 {
-    int saved = errno;
+    int saved = errno, err = -ENOMEM;
     prof_enter();
     if (prof_private_begin()) {
-        prof_with_own_room(write_profiles, NULL);
+        err = prof_with_own_room(write_profiles, NULL);
         prof_private_end();
     }
+    if (err && prof_preload.first)
+        prof_complain("no memory to write what was recorded");
     prof_leave();
     errno = saved;
 }

@@ -163,6 +163,17 @@ run sh -c "ulimit -f 0; exec '$prof' run -o '$tmp/limited' -- sh -c 'exit 5'"
 exits "a limit on file sizes: the program's exit status" 5
 is "and nothing half-written" "$(find "$tmp/limited" -type f)" ""
 
+# The program has used up all the memory that it may have.
+run "$prof" run -o "$tmp/memory" -- "$python" -c "
+import mmap, os, resource
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+pieces = []
+try:
+    while True: pieces.append(mmap.mmap(-1, 1 << 22))
+except OSError: pass
+os._exit(3)"
+is "without memory: the program's exit status, and why there are no profiles" "$rc $err" "3 prof: no memory to write what was recorded"
+
 # A signal in the middle of malloc, with its locks held: the profiles come all the same.
 busy="
 import os, signal, threading, time
