@@ -13,11 +13,11 @@
 . scripts/class/lib.sh
 
 (($# == 0)) || misuse "unexpected argument '$1'; it takes none"
+# shellcheck disable=SC2031 # of the environment
+name=${NAME:-}
 host=$(uname -n)
-# shellcheck disable=SC2031 # of the environment
-[[ ${NAME,,} != "${host,,}" ]] || NAME=''
-# shellcheck disable=SC2031 # of the environment
-name=${NAME:-$(git config user.name 2>/dev/null || true)}
+[[ ${name,,} != "${host,,}" ]] || name=''
+name=${name:-$(git config user.name 2>/dev/null || true)}
 name=$(tr '\t\n\r' '   ' <<<"${name:-${USER:-anonymous}}" | sed 's/ *$//')
 [[ $name ]] || misuse "NAME is empty; expected what you are called: make export NAME=ada"
 make_work

@@ -95,6 +95,8 @@ NAME='a/../!' run scripts/export.sh
 is "what a folder or a shell would take amiss is not" "${out##*/}" "export-a...tsv"
 NAME=$(uname -n) USER=grace GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=user.name GIT_CONFIG_VALUE_0=grace run scripts/export.sh
 is "a WSL's NAME is the host's, and not handed in" "${out##*/}" "export-grace.tsv"
+USER=grace GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=user.name GIT_CONFIG_VALUE_0=grace run scripts/export.sh
+is "without NAME it is git's" "${rc}${out##*/}" "0export-grace.tsv"
 like "the factor is in it" "$(<"$file")" $'^step5\\.fib\\.factor\t11700$'
 like "the machine, too" "$(<"$file")" $'^step5\\.cores\t[0-9]+$'
 unlike "no path" "$(<"$file")" "$tmp"
