@@ -68,14 +68,14 @@ child=''   # what is being waited for
 partial='' # the file that is being written
 kept=0
 stop() {
-    trap '' INT TERM
+    trap '' INT TERM HUP PIPE
     [[ -z $child ]] || kill "$child" 2>/dev/null
     wait
     rm -f ${partial:+"$partial"} ${partial:+"$partial.body"}
-    say "stopped; $kept profiles are in $OUT_DIR"
+    say "stopped; $kept profiles are in $OUT_DIR" 2>/dev/null
     exit 0
 }
-trap stop INT TERM
+trap stop INT TERM HUP PIPE # the last two: nobody reads any more
 
 # Waits in the background, so that a signal is taken at once.
 run() { # COMMAND...

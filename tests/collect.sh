@@ -118,7 +118,7 @@ like "the password is not told" "$(grep -c 'a"b' "$tmp/start.out")" '^0$'
 
 # ---- stopped in the middle of a capture
 start_server
-for signal in INT TERM; do
+for signal in INT TERM HUP; do
     # A shell's background children ignore SIGINT unless job control gives them a group of their own.
     rm -rf "$OUT_DIR"
     set -m
@@ -133,6 +133,9 @@ for signal in INT TERM; do
     free() { ! busy; }
     holds "and the server's profiler is free" wait_for 20 free
 done
+TARGET_BASE_URL=http://$at/debug/pprof PROFILES=heap INTERVAL_SEC=1 timeout 60 $collect 2>&1 | head -n 1 >"$tmp/out"
+is "without a reader it ends, too" "${PIPESTATUS[0]}" 0
+is "and leaves nothing else" "$(partial)" ""
 stop_server
 exits "the server is well" 0
 done_testing
