@@ -2,10 +2,15 @@
 # What it costs a server to run under prof run with every profile on at its default rate: redis, memcached, nginx and
 # PostgreSQL, against the same server without. Three of each run at once, two plain and one preloaded, and take the
 # same load in turns, so what the machine does besides meets all three. Two servers that are the same differ by what they
-# happen to get at their start, nginx by a tenth or more, so there are several such trios. Reported are the medians of the
-# rounds' ratios: of requests a second, and of requests per second of the server's CPU time, which other work on the
-# machine disturbs less. The servers have one CPU and the load the others: where ten threads happen to run, and which of
-# them have to wake an idle CPU, is worth 30 % and more of nginx's time, preloaded or not. The two plain servers against one another say how far the figures can be trusted.
+# happen to get at their start, so there are several such trios. Reported are the medians of the rounds' ratios: of
+# requests a second, and of requests per second of the server's CPU time, which other work on the machine disturbs less.
+# The two plain servers against one another say how far the figures can be trusted; page faults and context switches per
+# request, whether the same was compared.
+#
+# Two things that chance decides at a server's start are kept from deciding the figures. The servers have one CPU and the
+# load the others: where ten threads happen to run, and which of them have to wake an idle CPU, is worth 30 % and more of
+# nginx's time. And glibc's heap never shrinks: else it gives its end back to the kernel and asks for it again with each of
+# nginx's buffers where nothing happens to lie behind them, for 0 to 1.4 page faults a request, a tenth of its time.
 #
 #   scripts/perf/preload.sh [NAME...]      TRIOS=5, ROUNDS=3 and SECONDS_EACH=1.5 in the environment
 set -euo pipefail
@@ -16,6 +21,7 @@ cd "$(dirname "$0")/../.."
 . scripts/perf/in_turns.sh
 : "${BIN:=bin}" "${TRIOS:=5}" "${ROUNDS:=3}" "${SECONDS_EACH:=1.5}"
 scripts/deps.sh peers
+export MALLOC_TRIM_THRESHOLD_=$((1 << 30)) MALLOC_MMAP_THRESHOLD_=$((32 << 20))
 redis_io_threads=1 # more of them spin, which two cores shared with the load show as noise
 
 work=$(mktemp -d)
@@ -59,6 +65,7 @@ start_trio() { # NAME TRIO: sets ports and pids, in the order plain plain preloa
     pids=()
     for turn in 0 1 2; do
         i=$(((turn + $2) % 3))
+        [[ $1 != redis ]] || rm -rf "$work/redis-$i" # else it loads what the trio before has stored, and answers that it does
         ports[i]=$(free_port)
         under=("${on_one[@]}")
         ((i == 2)) && under+=("$kit/bin/prof" run -addr "127.0.0.1:$(free_port)" -o "$work/$1-$i/profiles" --)
@@ -70,16 +77,37 @@ start_trio() { # NAME TRIO: sets ports and pids, in the order plain plain preloa
     done
 }
 
-# One burst: a line "requests/s requests/CPU-second" in $work/NAME.N.
+# Prints how many page faults and context switches there have been, in all threads that live.
+events() { # PID...
+    local pid
+    for pid; do
+        sed 's/^.*) //' "/proc/$pid/stat" | awk '{ print "faults", $8 + $10 }'
+        cat "/proc/$pid/task/"*/status
+    done 2>/dev/null | awk '/^faults/ { f += $2 } /ctxt_switches/ { s += $2 } END { print f + 0, s + 0 }'
+}
+
+# One burst: a line "requests/s requests/CPU-second" in $work/NAME.N, and beside it one "faults/request switches/request".
 burst() { # NAME N
-    local before rate start end processes
+    local before rate start end processes counts
     mapfile -t processes < <(echo "${pids[$2]}"; pgrep -P "${pids[$2]}")
+    counts=$(events "${processes[@]}")
     before=$(cpu_s "${processes[@]}")
     start=$EPOCHREALTIME
     rate=$(load "$1" "${ports[$2]}")
     end=$EPOCHREALTIME
-    echo "$rate $start $end $before $(cpu_s "${processes[@]}")" |
-        awk '{ print $1, $1 * ($3 - $2) / ($5 - $4) }' >>"$work/$1.$2"
+    echo "$rate $start $end $before $(cpu_s "${processes[@]}") $counts $(events "${processes[@]}")" |
+        awk -v events="$work/$1.events.$2" '{
+            n = $1 * ($3 - $2)
+            print $1, n / ($5 - $4)
+            print ($8 - $6) / n, ($9 - $7) / n >>events
+        }' >>"$work/$1.$2"
+}
+
+# What was compared: medians over the bursts, of the preloaded server and of the plain ones.
+compared() { # NAME WHAT COLUMN
+    local median='{ v[NR] = $1 } END { printf "%.2f", v[int((NR + 1) / 2)] }'
+    echo "$1 under prof run: $2 per request  $(cut -d' ' -f "$3" "$work/$1.events.2" | sort -g | awk "$median")" \
+        " plain: $(cut -d' ' -f "$3" "$work/$1.events."[01] | sort -g | awk "$median")"
 }
 
 measure() { # NAME
@@ -94,7 +122,10 @@ measure() { # NAME
     done
     ratio "$1" "$1 under prof run: requests/s" 1 3
     # A backend of PostgreSQL's lives as long as one burst, and writes its profiles when it ends: not a request's cost.
-    [[ $1 == postgres ]] || ratio "$1" "$1 under prof run: requests per CPU time" 2 3
+    [[ $1 != postgres ]] || return 0
+    ratio "$1" "$1 under prof run: requests per CPU time" 2 3
+    compared "$1" 'page faults' 1
+    compared "$1" 'context switches' 2
 }
 
 (($#)) || set -- redis memcached nginx postgres
