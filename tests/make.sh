@@ -34,7 +34,8 @@ is "all that is made is under build/ and bin/" "$(diff "$tmp/before" "$tmp/after
 remake build
 is "a second build compiles nothing" "$(compiled) $(linked)" "0 0"
 if localedef -i de_DE -f UTF-8 "$tmp/de_DE.UTF-8" >/dev/null 2>&1; then
-    run env LOCPATH="$tmp" LC_ALL=de_DE.UTF-8 make -C "$copy" --no-print-directory -j2 DEPS=0 OPT=-O0 build # which sorts the names of files in another way
+    # It sorts the names of files in another way.
+    run env LOCPATH="$tmp" LC_ALL=de_DE.UTF-8 make -C "$copy" --no-print-directory -j2 DEPS=0 OPT=-O0 build
     is "neither does one in another language, which links nothing either" "$(compiled) $(linked)" "0 0"
 else
     skip "a build in another language" "this machine cannot make a locale"
