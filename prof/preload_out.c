@@ -199,9 +199,11 @@ static void wait_for_the_other(void)
         nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
 }
 
+/* Nothing wanted costs no system call: a sandbox (seccomp) may kill a program for one. */
 bool prof_out_wanted(void)
 {
-    return getpid() == prof_preload.pid && (prof_out_traces() || (*prof_preload.out && worth_it()));
+    bool wanted = prof_out_traces() || (*prof_preload.out && worth_it());
+    return wanted && getpid() == prof_preload.pid;
 }
 
 /* A limit on file sizes may stop a file of ours: its signal is taken back, so that it does not kill

@@ -251,6 +251,20 @@ wait "$pid"
 is "the program ends as it would" "$? $(tail -n 1 "$tmp/start.out") $(cat "$tmp/start.err")" "0 sound True "
 rm "$tmp/stop"
 
+# A sandbox kills for a system call that is not among those it knows, here getpid.
+run "$prof" run -addr "$base" -- "$python" -c "
+import ctypes, os, struct
+getpid = {'x86_64': 39, 'aarch64': 172}[os.uname().machine]
+code = b''.join(struct.pack('HBBI', *i) for i in
+                ((0x20, 0, 0, 0), (0x15, 0, 1, getpid), (0x06, 0, 0, 0x80000000), (0x06, 0, 0, 0x7fff0000)))
+kept = ctypes.create_string_buffer(code)
+program = struct.pack('H6xP', 4, ctypes.addressof(kept))
+libc = ctypes.CDLL(None)
+libc.prctl(38, 1, 0, 0, 0) # PR_SET_NO_NEW_PRIVS
+libc.prctl(22, 2, program) # PR_SET_SECCOMP
+os._exit(6)"
+exits "a program in a sandbox ends as it would" 6
+
 # Of a process whose main thread has left, /proc/PID tells next to nothing; and it ends with its last thread, though the
 # endpoints' threads are still there.
 start "$prof" run -addr "$base" -- "$python" -c "

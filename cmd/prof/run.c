@@ -58,7 +58,7 @@ const char run_usage[] =
     "before an exec is lost with the program that was replaced. A process that has changed its\n"
     "user writes with its new rights: DIR is made open to all (as /tmp is) when root makes it,\n"
     "otherwise see to it. After a chroot without /proc and the libraries, addresses have no\n"
-    "names.\n"
+    "names. A seccomp filter that kills has to allow what writing files takes.\n"
     "\n"
     "PROF_FLIGHT=1 runs a flight recorder, the last seconds of a trace, which\n"
     "/debug/trace/snapshot answers; PROF_SCHEDTRACE=1000 prints a line about the threads every\n"
