@@ -2,6 +2,7 @@
  * column for column as Go's testing package prints it. */
 #include "bench/internal.h"
 
+#include <locale.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,7 +116,7 @@ static void print_metrics(FILE *out, const struct bench_state *b)
     }
 }
 
-void bench_print_result(FILE *out, const struct bench_state *b)
+static void print_columns(FILE *out, const struct bench_state *b)
 {
     const struct bench_metric *m = find_metric(b, "ns/op");
     double ns = m ? m->value : (double)b->duration_ns / (double)b->n;
@@ -132,4 +133,15 @@ void bench_print_result(FILE *out, const struct bench_state *b)
     if (b->context->options->memory || b->report_allocs)
         fprintf(out, "\t%8ld B/op\t%8ld allocs/op", (long)per_op(b, "B/op", b->alloc_bytes),
                 (long)per_op(b, "allocs/op", b->allocs));
+}
+
+/* With a point in its decimals, whatever language the program has set. */
+void bench_print_result(FILE *out, const struct bench_state *b)
+{
+    locale_t point = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
+    locale_t host = uselocale(point);
+
+    print_columns(out, b);
+    uselocale(host);
+    freelocale(point);
 }

@@ -90,15 +90,16 @@ static const char *state_word(char state)
     }
 }
 
+/* In integers: a host with a language set has a comma in its decimals. */
 static void put_duration(FILE *f, int64_t ns)
 {
-    double s = (double)(ns > 0 ? ns : 0) / 1e9;
-    if (s >= 120)
-        fprintf(f, ", for %.0f minutes", s / 60);
-    else if (s >= 1)
-        fprintf(f, ", for %.1f s", s);
+    long long us = ns > 0 ? ns / 1000 : 0, tenths = us / 100000;
+    if (tenths >= 1200)
+        fprintf(f, ", for %lld minutes", (tenths + 300) / 600);
+    else if (tenths >= 10)
+        fprintf(f, ", for %lld.%lld s", tenths / 10, tenths % 10);
     else
-        fprintf(f, ", for %.3f ms", s * 1000);
+        fprintf(f, ", for %lld.%03lld ms", us / 1000, us % 1000);
 }
 
 /* What a hook knows is best: which lock, and since when. Else the kernel names the call. */

@@ -110,6 +110,15 @@ static void read_sums(void)
 
 /* ---- the line -------------------------------------------------------------------------------- */
 
+/* " NAME=1.87", in integers: a host with a language set has a comma in its decimals. */
+static size_t put_mean(char *line, size_t n, const char *name, double value)
+{
+    long long hundredths = value > 0 ? (long long)(value * 100 + 0.5) : 0;
+
+    return n + (size_t)snprintf(line + n, LINE_BYTES - n, " %s=%lld.%02lld", name, hundredths / 100,
+                                hundredths % 100);
+}
+
 static size_t put_waits(char *line, size_t n)
 {
     int waits[WAITS] = {0};
@@ -139,13 +148,14 @@ static void print_line(void)
     struct times t = times_since_before();
     double passed_ns = (double)(state.now_ns - state.before_ns);
     double running = (double)t.running_ns / passed_ns, runnable = (double)t.runnable_ns / passed_ns;
-    double blocked = (double)state.now.n - running - runnable;
     long switches = count_switches();
 
-    size_t n = (size_t)snprintf(line, sizeof line,
-                                "SCHED %lldms: threads=%zu running=%.2f runnable=%.2f blocked=%.2f",
-                                (long long)((state.now_ns - state.begin_ns) / NS_PER_MS),
-                                state.now.n, running, runnable, blocked > 0 ? blocked : 0);
+    size_t n =
+        (size_t)snprintf(line, sizeof line, "SCHED %lldms: threads=%zu",
+                         (long long)((state.now_ns - state.begin_ns) / NS_PER_MS), state.now.n);
+    n = put_mean(line, n, "running", running);
+    n = put_mean(line, n, "runnable", runnable);
+    n = put_mean(line, n, "blocked", (double)state.now.n - running - runnable);
     n = put_waits(line, n);
     n += (size_t)snprintf(line + n, sizeof line - n, " switches=%ld\n", switches - state.switches);
     state.switches = switches;
