@@ -73,6 +73,8 @@ like "an allocs profile" "$(go tool pprof -top "$tmp/plain/allocs.pb.gz" 2>&1)" 
 is "standard input" "$(echo text | "$prof" run -o "$tmp/cat" -- cat)" "text"
 run env LD_PRELOAD=/lib/x/libnone.so "$prof" run -o "$tmp/ld" -- sh -c 'echo $LD_PRELOAD'
 like "an LD_PRELOAD that was there stays" "$out" "$LIB/libprof.so:/lib/x/libnone.so"
+run env PROF_HZ=50 PROF_MUTEX_FRACTION=2 PROF_OUT=elsewhere "$prof" run -hz 20 -trace "$tmp/rates.pftrace" -- sh -c 'echo "$PROF_HZ $PROF_MUTEX_FRACTION ${PROF_OUT-none}"'
+is "rates that it is not told stay as they were set, where to does not" "$out" "20 2 none"
 (cd "$tmp" && "$prof" run -o relative/a/b -- sh -c 'cd /; exit 0')
 holds "a relative folder is where the command was given" test -s "$tmp/relative/a/b/cpu.pb.gz"
 run "$prof" run -o "$tmp/id" -- sh -c 'echo $$ $PROF_PID'

@@ -248,12 +248,20 @@ static int prepare_trace(const char *trace, char absolute[PATH_MAX])
 
 /* ---- the environment ------------------------------------------------------------------------- */
 
-static void set_if(const char *variable, const char *value)
+/* What is recorded where is this command's to say: an outer one's is not meant. */
+static void set_or_not(const char *variable, const char *value)
 {
     if (value)
         setenv(variable, value, 1);
     else
         unsetenv(variable);
+}
+
+/* Rates that it is not told stay as the environment has them. */
+static void set_if(const char *variable, const char *value)
+{
+    if (value)
+        setenv(variable, value, 1);
 }
 
 static int set_preload(const char *address)
@@ -290,10 +298,10 @@ static int set_environment(const struct run *r)
         return status;
     snprintf(pid, sizeof pid, "%d", (int)getpid());
     setenv("PROF_PID", pid, 1);
-    set_if("PROF_OUT", r->out ? out : NULL);
-    set_if("PROF_TRACE", r->trace ? trace : NULL);
-    set_if("PROF_ADDR", r->address);
-    set_if("PROF_CHILDREN", r->children ? "1" : NULL);
+    set_or_not("PROF_OUT", r->out ? out : NULL);
+    set_or_not("PROF_TRACE", r->trace ? trace : NULL);
+    set_or_not("PROF_ADDR", r->address);
+    set_or_not("PROF_CHILDREN", r->children ? "1" : NULL);
     set_if("PROF_HZ", r->hz);
     set_if("PROF_HEAP_RATE", r->heap);
     set_if("PROF_BLOCK_RATE_NS", r->block);
