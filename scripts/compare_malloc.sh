@@ -42,7 +42,8 @@ find_tcmalloc() {
 }
 
 run_once() { # INDEX: one line for the table's program
-    local allocator setting name environment=() flags=(-ops "$ops") numbers
+    local allocator setting name word environment=() flags=(-ops "$ops")
+    local -A value=()
     IFS='|' read -r allocator setting name _ <<<"${settings[$1]}"
     [[ $allocator == glibc ]] || environment+=(LD_PRELOAD="$tcmalloc")
     case $setting in
@@ -53,13 +54,15 @@ run_once() { # INDEX: one line for the table's program
     esac
     env -u GLIBC_TUNABLES "${environment[@]}" "$BIN/frag_hot" "${flags[@]}" >"$work/out" 2>"$work/err" ||
         fail "frag_hot failed with ${setting:-defaults} of $allocator: $(tail -n 1 "$work/err")"
-    numbers=$(tr ' ' '\n' <"$work/out")
-    value() { sed -n "s,^$1=,,p" <<<"$numbers"; }
-    [[ $(value allocator) == "$allocator" ]] ||
-        fail "frag_hot ran on '$(value allocator)' where $allocator was asked for"
-    printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$allocator" "${name:-$setting}" "$(value cpu-ns/op)" \
-        "$(value peak-MiB)" "$(value held-MiB)" "$(value failed)" "$(value ops/s)" "$(value checksum)" \
-        "$(value live-MiB) $(value kept-MiB) $(value ops)" "$(value release-ms)" >>"$work/runs.tsv"
+    # Without command substitutions: Ctrl-C between two of them has bash 5.2 take its trap for an unfinished command.
+    for word in $(<"$work/out"); do
+        value[${word%%=*}]=${word#*=}
+    done
+    [[ ${value[allocator]} == "$allocator" ]] ||
+        fail "frag_hot ran on '${value[allocator]}' where $allocator was asked for"
+    printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$allocator" "${name:-$setting}" "${value[cpu-ns/op]}" \
+        "${value[peak-MiB]}" "${value[held-MiB]}" "${value[failed]}" "${value[ops/s]}" "${value[checksum]}" \
+        "${value[live-MiB]} ${value[kept-MiB]} ${value[ops]}" "${value[release-ms]}" >>"$work/runs.tsv"
 }
 
 make_work
