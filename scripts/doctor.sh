@@ -203,7 +203,7 @@ check_ports() {
         check warn "port $port" "taken by $(owner_of "$port")" \
             "end that process, or give another port: $([[ $port == 6060 ]] && echo 'make run-server ADDR=127.0.0.1:6061' || echo "make help names the variable, for example PORT_CPU=$((port + 100))")"
     done
-    ((taken)) || check ok ports "$(wc -w <<<"$all") free: $(tr '\n' ' ' <<<"$all")"
+    ((taken)) || check ok ports "$(wc -w <<<"$all") free: $(paste -sd' ' <<<"$all")"
 }
 
 # ---- noise ---------------------------------------------------------------------------------------------------

@@ -18,3 +18,4 @@ $(compare_memory): compare-%: build $(viewer)
 escape: $(packages) ## heap or stack: the lines of labs/escape with what the compiler made of them; FILE=x.c
 	@CC='$(CC)' CFLAGS='$(filter-out -Werror -fsanitize=%,$(CFLAGS_))' scripts/escape.sh $(FILE)
 ## LAB=server IMPL=hold    what leak-diff looks at: server (hold, free), slice (view, copy), cache (unbounded, lru, ttl)
+## PORT_ESCAPE_BEFORE=18096  and _AFTER=18097; PORT_ARRAY_ and PORT_CALLBACK_ the same

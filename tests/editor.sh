@@ -114,6 +114,7 @@ done
 # The Makefile's, and those of the scripts that it calls.
 made=$({ grep -ohE '\b180[89][0-9]\b' Makefile scripts/*.mk scripts/*.sh; echo 6060; } | sort -u)
 is "the devcontainer forwards the Makefile's ports" "$(jq -r '.forwardPorts[]' $container | sort -u)" "$made"
+is "help and the doctor have them from the makefiles" "$({ grep -ohE '\b180[89][0-9]\b' Makefile scripts/*.mk; echo 6060; } | sort -u)" "$made"
 is "and labels each of them" "$(jq -r '.portsAttributes | keys[]' $container | sort -u)" "$made"
 is "as the settings do for every remote window" "$(jq -S '."remote.portsAttributes"' $settings)" "$(jq -S .portsAttributes $container)"
 none "each label is there once" "$(jq -r '.portsAttributes[].label' $container | sort | uniq -d)"
