@@ -38,11 +38,14 @@ static void (*const burners[])(double) = {burn_40, burn_30, burn_20, burn_10};
 static const char *const burner_names[] = {"burn_40", "burn_30", "burn_20", "burn_10"};
 static const int shares[] = {40, 30, 20, 10};
 static double total_seconds;
+static double
+    used_seconds[4]; /* a machine that halts under a burner's last step lets it use more */
 
 static void *burn_share(void *arg)
 {
     int i = (int)(intptr_t)arg;
     burners[i](total_seconds * shares[i] / 100);
+    used_seconds[i] = cpu_seconds(CLOCK_THREAD_CPUTIME_ID);
     return NULL;
 }
 
@@ -75,13 +78,15 @@ static void check_close(const char *what, double got, double expected, double to
 static void check_shares(int hz, double seconds)
 {
     static struct top t;
-    double used, sum = 0;
+    double used, sum = 0, burnt = 0;
     profile_shares(&t, hz, seconds, &used);
     for (size_t i = 0; i < t.n; i++)
         sum += t.row[i].flat;
-    if (!TSAN)
-        for (int i = 0; i < 4; i++)
-            check_close(burner_names[i], 100 * top_of(&t, burner_names[i]).cum / sum, shares[i], 1);
+    for (int i = 0; i < 4; i++)
+        burnt += used_seconds[i];
+    for (int i = 0; i < 4 && !TSAN; i++)
+        check_close(burner_names[i], 100 * top_of(&t, burner_names[i]).cum / sum,
+                    100 * used_seconds[i] / burnt, 1);
     check_close("samples x period, % of the CPU time used", 100 * sum / 1e9 / used, 100, 2);
 }
 
