@@ -38,8 +38,7 @@ static void (*const burners[])(double) = {burn_40, burn_30, burn_20, burn_10};
 static const char *const burner_names[] = {"burn_40", "burn_30", "burn_20", "burn_10"};
 static const int shares[] = {40, 30, 20, 10};
 static double total_seconds;
-static double
-    used_seconds[4]; /* a machine that halts under a burner's last step lets it use more */
+static double used_seconds[4]; /* more than told when the machine halts under a last step */
 
 static void *burn_share(void *arg)
 {
